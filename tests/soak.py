@@ -2,7 +2,7 @@
 
 Two clients submit, follow, cancel and resume, with nothing but their own retries, while the engine runs out of memory
 now and then and another program locks the job database. At the end every accepted job must have exactly one end, no
-film may be short, no frame lost, and the server's memory not grown.
+video may be short, no frame lost, and the server's memory not grown.
 """
 
 from __future__ import annotations

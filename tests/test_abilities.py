@@ -48,7 +48,7 @@ def test_faces_that_nothing_mends_are_left_out_and_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "switched_on", [{"noise_source": "inverted"}, {"autoencoder_correction": True, "noise_schedule": "0:(0)"}]
 )
-def test_what_a_webui_lets_nobody_ask_of_its_model_is_told_before_the_film(
+def test_what_a_webui_lets_nobody_ask_of_its_model_is_told_before_the_video(
     switched_on: dict[str, Any], tmp_path: Path
 ) -> None:
     (name, *_) = switched_on
@@ -63,7 +63,7 @@ def test_what_a_webui_lets_nobody_ask_of_its_model_is_told_before_the_film(
     assert told("webui", switched_on | {"animation_mode": "Interpolation"}) == []
 
 
-def test_a_lora_that_is_not_there_is_told_before_the_film(tmp_path: Path) -> None:
+def test_a_lora_that_is_not_there_is_told_before_the_video(tmp_path: Path) -> None:
     """It is left out; a wrong name is seen before hours of rendering."""
     (tmp_path / "Lora" / "mine").mkdir(parents=True)
     (tmp_path / "Lora" / "mine" / "ink.safetensors").touch()

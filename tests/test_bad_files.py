@@ -152,7 +152,7 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
         "0 frames",
         "expected",
     ),
-    # A picture of far too many pixels, wherever one may be named.
+    # An image of far too many pixels, wherever one may be named.
     *(
         (setting, switch | {setting: value}, "far too many pixels", "at most 64 million pixels")
         for setting, switch, value in (

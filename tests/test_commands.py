@@ -59,13 +59,13 @@ def test_a_python_without_the_packages_is_told_where_they_are() -> None:
     assert answer.stderr.count("\n") == 1
 
 
-def test_run_prints_the_film(film: Path, tmp_path: Path) -> None:
+def test_run_prints_the_video(film: Path, tmp_path: Path) -> None:
     done = command("run", film, "--engine", "null", "--out", tmp_path / "out", "--set", "max_frames=4")
     assert done.returncode == 0, done.stderr
     assert count_frames(Path(done.stdout.strip())) == 4
 
 
-def test_a_film_can_be_rendered_again_from_itself(film: Path, tmp_path: Path) -> None:
+def test_a_video_can_be_rendered_again_from_itself(film: Path, tmp_path: Path) -> None:
     """Settings travel in the mp4 and in every frame."""
     first = Path(command("run", film, "--engine", "null", "--out", tmp_path / "a").stdout.strip())
     frame = next(frame_files(first.parent))

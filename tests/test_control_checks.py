@@ -1,4 +1,4 @@
-"""What is told of ControlNet units before a film of the diffusers engine begins; nothing is loaded for it."""
+"""What is told of ControlNet units before a video of the diffusers engine begins; nothing is loaded for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings files of ten years' notations become films: loaded, planned, rendered small with the null engine."""
+"""Settings files of ten years' notations become videos: loaded, planned, rendered small with the null engine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deforum_helpers.settings import read_settings_file
 from tests.settings.effects import make_files
 
 FILES = sorted((Path(__file__).parent / "settings" / "files").glob("*.*"))
-LENGTHS = {  # where a video, or the manifest, says how long the film is
+LENGTHS = {  # where a video, or the manifest, says how long the video is
     "2022_notebook_video_input": 3,
     "2023_february_hybrid": 6,
     "2023_notebook_hybrid": 6,
@@ -34,7 +34,7 @@ def named_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_an_old_file_becomes_a_film(path: Path, named_files: Path, tmp_path: Path) -> None:
+def test_an_old_file_becomes_a_video(path: Path, named_files: Path, tmp_path: Path) -> None:
     text = json.dumps(read_settings_file(path))
     for name in ("a.png", "b.png", "half.png", "slope.png", "film.mp4"):
         text = text.replace(f"<{name}>", str(named_files / name))

@@ -1,4 +1,4 @@
-"""The measures of the picture benchmark on frames whose values are known."""
+"""The measures of the image benchmark on frames whose values are known."""
 
 from __future__ import annotations
 

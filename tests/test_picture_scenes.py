@@ -1,4 +1,4 @@
-"""The scene clips of the picture benchmark, on scenes that are put together by hand."""
+"""The scene clips of the image benchmark, on scenes that are put together by hand."""
 
 from __future__ import annotations
 

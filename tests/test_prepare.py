@@ -153,7 +153,7 @@ def test_samplers_in_every_spelling(sampler: str, tmp_path: Path) -> None:
     assert prepared(tmp_path, sampler=sampler).plan.frames == 5
 
 
-def test_a_film_larger_than_the_disk_is_refused(tmp_path: Path) -> None:
+def test_a_video_larger_than_the_disk_is_refused(tmp_path: Path) -> None:
     facts = replace(host(tmp_path), free_disk=lambda folder: 1000)
     with pytest.raises(SettingsError, match=r"max_frames.* has less than 1 MB free"):
         prepare(SMALL, facts)

@@ -25,7 +25,7 @@ OUT = "/out", "20260102030405"
 
 
 class PuppetRenderer:
-    """Obeys the commands "frame", "film", "finish", "fail" (for good) and "lapse" (it may succeed later)."""
+    """Obeys the commands "frame", "video", "finish", "fail" (for good) and "lapse" (it may succeed later)."""
 
     def __init__(self) -> None:
         self.commands: queue.Queue[str] = queue.Queue()

@@ -226,7 +226,7 @@ BOUNDED = [
     (name, info.kind, bound, bound + step)
     for name, info in FIELDS.items()
     if info.kind in ("int", "float") and info.loaded and info.minimum is not None and info.maximum is not None
-    if name != "max_frames"  # planning the longest film takes seconds
+    if name != "max_frames"  # planning the longest video takes seconds
     if not info.clamped
     for bound, step in ((info.minimum, -1), (info.maximum, 1))
 ]
@@ -242,7 +242,7 @@ def test_every_number_has_two_bounds_that_hold(world: tuple[TestClient, Path]) -
         for (name, _, bound, beyond), at, over in zip(some, answers[::2], answers[1::2], strict=True):
             assert name not in {error["setting"] for error in at["errors"]}, (name, bound)
             told = [error["setting"] for error in over["errors"]]
-            # What has no effect on this film does not keep it from being rendered.
+            # What has no effect on this video does not keep it from being rendered.
             assert told == [name] or any(text.startswith(name) for text in over["warnings"]), (name, beyond)
     assert len(BOUNDED) > 80
 

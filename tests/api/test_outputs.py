@@ -63,7 +63,7 @@ def test_what_was_made_of_the_frames_is_listed_and_sent(client: TestClient, job_
     assert client.get(f"/deforum_api/jobs/{job_id}/frames/1?kind=secret").status_code == 422
 
 
-def test_a_linked_folder_of_pictures_is_not_followed(client: TestClient, job_id: str, tmp_path: Path) -> None:
+def test_a_linked_folder_of_images_is_not_followed(client: TestClient, job_id: str, tmp_path: Path) -> None:
     job = client.get(f"/deforum_api/jobs/{job_id}").json()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "000000001.png").write_bytes(b"secret")
@@ -134,7 +134,7 @@ def test_head_of_a_file_tells_of_ranges_and_takes_none(client: TestClient, job_i
     assert client.head(f"/deforum_api/jobs/{job_id}/video", headers=tag).status_code == 304
 
 
-def test_head_reads_no_film_and_follows_no_job(
+def test_head_reads_no_video_and_follows_no_job(
     client: TestClient, job_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def chunks(*_: object) -> Iterator[bytes]:
@@ -267,9 +267,7 @@ def test_a_file_that_goes_while_it_is_asked_for_is_404(
     assert answer.json()["message"].endswith("is gone or cannot be read.")
 
 
-def test_a_frame_that_is_no_picture_has_no_preview(
-    client: TestClient, job_id: str, renderer: Renderer
-) -> None:
+def test_a_frame_that_is_no_image_has_no_preview(client: TestClient, job_id: str, renderer: Renderer) -> None:
     (renderer.root / "img2img-images" / "film" / "20260102030405_000000003.png").write_bytes(b"GIF89a")
     assert client.get(f"/deforum_api/jobs/{job_id}/preview").status_code == 404
 

@@ -72,7 +72,7 @@ def test_a_running_job_that_was_asked_to_end_ends_as_cancelled(end: Event) -> No
     assert (job.status, job.phase, job.phase_progress) == ("CANCELLED", "GENERATING", 0.25)
 
 
-def test_a_cancelled_job_without_a_film_says_where_its_frames_are_and_why() -> None:
+def test_a_cancelled_job_without_a_video_says_where_its_frames_are_and_why() -> None:
     asked = walk(NEW, Claimed(), Reported("GENERATING", 0.5, 2, 4, "/out", "1"), CancelRequested())
     where = "Cancelled after 2 of 4 frames, which are in /out. "
     for end in (Failed("no ffmpeg."), Delayed("no ffmpeg.", 5.0, "It is tried again.")):
@@ -100,7 +100,7 @@ def test_a_waiting_job_with_frames_is_ended_before_another_begins() -> None:
     assert after(ended, Resumed(), 104.0).place == 7
 
 
-def test_frames_that_became_no_film_become_one_at_the_next_cancel() -> None:
+def test_frames_that_became_no_video_become_one_at_the_next_cancel() -> None:
     working = walk(NEW, Claimed(), Reported("GENERATING", 0.5, 2, 4, "/out", "1"))
     for end, left in ((Failed("x"), True), (Cancelled(), False)):
         job = walk(working, CancelRequested(), end, Resumed(), CancelRequested())

@@ -199,7 +199,7 @@ def test_a_clock_that_is_set_back_holds_no_job_up(
     until(retrying, bad, lambda job: job.delays == 2)
 
 
-def test_a_delayed_job_with_frames_that_is_cancelled_is_made_into_a_film(
+def test_a_delayed_job_with_frames_that_is_cancelled_is_made_into_a_video(
     retrying: JobQueue, renderer: Renderer
 ) -> None:
     renderer.plans["bad"] = OutOfMemory("Full.")

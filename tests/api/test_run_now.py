@@ -30,7 +30,7 @@ def files(tmp_path: Path) -> list[str]:
     return [str(path) for path in paths]
 
 
-def test_the_files_are_one_batch_and_their_films_are_named(
+def test_the_files_are_one_batch_and_their_videos_are_named(
     jobs: JobQueue, renderer: Renderer, files: list[str]
 ) -> None:
     out = io.StringIO()

@@ -176,7 +176,7 @@ def test_a_body_that_grows_too_big_is_cut(opened: Open, monkeypatch: pytest.Monk
         client.post("/gradio_api/run/predict", content=parts()).raise_for_status()
 
 
-def test_films_that_are_dropped_may_be_larger_than_what_pages_send(opened: Open) -> None:
+def test_videos_that_are_dropped_may_be_larger_than_what_pages_send(opened: Open) -> None:
     client = opened()
     made(client)
     large = {"content-length": str(200 << 20)}

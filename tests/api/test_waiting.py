@@ -77,7 +77,7 @@ def test_a_waiting_job_can_be_paused(jobs: JobQueue, renderer: Renderer) -> None
     until(jobs, second, lambda job: job.status == "SUCCEEDED")
 
 
-def test_a_paused_job_with_frames_that_is_cancelled_is_made_into_a_film(
+def test_a_paused_job_with_frames_that_is_cancelled_is_made_into_a_video(
     jobs: JobQueue, renderer: Renderer
 ) -> None:
     renderer.gate.clear()

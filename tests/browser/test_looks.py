@@ -81,7 +81,7 @@ def test_letters_in_drawings_are_large_enough_to_read(browser: Any, url: str) ->
         one.until(readable)
 
 
-def test_a_phone_has_picture_progress_settings_and_generate_at_hand(browser: Any, url: str) -> None:
+def test_a_phone_has_image_progress_settings_and_generate_at_hand(browser: Any, url: str) -> None:
     def seen(selector: str) -> bool:
         box = one.page.locator(selector).first.bounding_box()
         end = one.page.viewport_size["height"] + 1

@@ -167,7 +167,7 @@ def test_a_reload_loses_nothing(browser: Any, url: str) -> None:
         assert one.field("prompts").input_value() == '{"0": "a lake in the ☀"}'
 
 
-def test_the_verdict_comes_back_when_a_film_has_ended(browser: Any, url: str) -> None:
+def test_the_verdict_comes_back_when_a_video_has_ended(browser: Any, url: str) -> None:
     with window(browser, url) as one:
         one.small_film(3)
         job = one.generate()
@@ -175,7 +175,7 @@ def test_the_verdict_comes_back_when_a_film_has_ended(browser: Any, url: str) ->
         one.verdict("Ready to render")
 
 
-def test_a_film_from_generate_to_play_in_two_windows(browser: Any, url: str, outdir: Path) -> None:
+def test_a_video_from_generate_to_play_in_two_windows(browser: Any, url: str, outdir: Path) -> None:
     with window(browser, url) as one, window(browser, url) as other:
         one.small_film(8)
         job = one.generate()

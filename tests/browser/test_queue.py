@@ -42,7 +42,7 @@ def batch_of(one: Window, *files: Path) -> list[str]:
     return sorted(set(one.listed()) - set(known))
 
 
-def test_a_paused_film_stays_in_sight_until_the_same_button_resumes_it(
+def test_a_paused_video_stays_in_sight_until_the_same_button_resumes_it(
     browser: Any, url: str, tmp_path: Path
 ) -> None:
     files = [settings_file(tmp_path, name, max_frames=20000) for name in ("mine", "next")]
@@ -55,7 +55,7 @@ def test_a_paused_film_stays_in_sight_until_the_same_button_resumes_it(
         one.page.locator(f'#deforum_run [data-job="{mine}"][data-state=paused]').first.wait_for()
         one.page.click("#deforum_pause")
         one.state(mine, "queued")
-        # the film of those frames that mine has is made when no other job runs
+        # the video of those frames that mine has is made when no other job runs
         for job in (mine, following):
             one.row(job).get_by_text("Cancel").click()
         for job in (mine, following):
@@ -180,7 +180,7 @@ def test_a_stopped_run_is_picked_from_the_list_and_goes_on(browser: Any, url: st
         assert "stopped" in one.row(again).inner_text()
 
 
-def test_dropped_frames_and_films_give_their_settings_back(browser: Any, url: str, outdir: Path) -> None:
+def test_dropped_frames_and_videos_give_their_settings_back(browser: Any, url: str, outdir: Path) -> None:
     with window(browser, url) as one:
         one.small_film(4)
         one.open("Run")
@@ -197,7 +197,7 @@ def test_dropped_frames_and_films_give_their_settings_back(browser: Any, url: st
             one.page.locator("#deforum_drop button[aria-label='Clear']").first.click()
 
 
-def test_a_motion_preview_and_a_tool_make_films(browser: Any, url: str, tmp_path: Path) -> None:
+def test_a_motion_preview_and_a_tool_make_videos(browser: Any, url: str, tmp_path: Path) -> None:
     clip = tmp_path / f"{EVIL}.mp4"
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), 8.0, (48, 32))
     for number in range(3):
@@ -223,7 +223,7 @@ def test_a_motion_preview_and_a_tool_make_films(browser: Any, url: str, tmp_path
         assert one.page.evaluate("window.evil") is None
 
 
-def test_what_was_asked_for_last_is_what_the_picture_shows(browser: Any, url: str) -> None:
+def test_what_was_asked_for_last_is_what_the_image_shows(browser: Any, url: str) -> None:
     """A preview beside a long job, then its cancelled rest."""
 
     def shown() -> str:

@@ -96,7 +96,7 @@ class Window:
         return str(self.page.wait_for_function(script, arg=part).json_value())
 
     def small_film(self, frames: int) -> None:
-        """Make the film of the settings small enough to wait for."""
+        """Make the video of the settings small enough to wait for."""
         self.open("Run")
         self.fill("W", "64")
         self.fill("H", "64")

@@ -65,7 +65,7 @@ def test_positive_angle_turns_counter_clockwise_on_the_screen() -> None:
     st.floats(-170, 170).filter(lambda a: abs(a) > 1), st.tuples(st.integers(8, 4096), st.integers(8, 4096))
 )
 def test_flip_of_zero_angles_changes_nothing(fv_deg: float, size_px: tuple[int, int]) -> None:
-    """Deviation: classic Deforum's flip of zero angles shrinks the picture a little in every frame."""
+    """Deviation: classic Deforum's flip of zero angles shrinks the image a little in every frame."""
     flip = perspective_flip_matrix(theta_deg=0, phi_deg=0, gamma_deg=0, fv_deg=fv_deg, size_px=size_px)
     np.testing.assert_allclose(flip, np.eye(3), atol=1e-9)
 

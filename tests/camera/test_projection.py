@@ -76,7 +76,7 @@ def test_near_things_move_more_than_far_ones() -> None:
     assert map_x[0, 0] - 0 == pytest.approx(2 * (map_x[0, 1] - 1))
 
 
-def test_flip_is_undone_before_the_picture_is_sampled() -> None:
+def test_flip_is_undone_before_the_image_is_sampled() -> None:
     flip = perspective_flip_matrix(theta_deg=5, phi_deg=8, gamma_deg=-4, fv_deg=53, size_px=(40, 30))
     still = sampling_maps(None, (40, 30), STILL, lens(70, 1, (40, 30)), flip)
     flat = sampling_maps_2d((40, 30), np.linalg.inv(flip))

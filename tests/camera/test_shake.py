@@ -1,4 +1,4 @@
-"""Camera shake: bounded, smooth, the same for every length of film."""
+"""Camera shake: bounded, smooth, the same for every length of video."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_every_name_of_the_settings_has_a_shake() -> None:
 
 
 @given(names, st.integers(1, 200), st.sampled_from([12, 24, 60]))
-def test_a_longer_film_begins_like_a_shorter_one(name: str, frames: int, fps: float) -> None:
+def test_a_longer_video_begins_like_a_shorter_one(name: str, frames: int, fps: float) -> None:
     short, long = shake_offsets(name, 1, 1, frames, fps), shake_offsets(name, 1, 1, 200, fps)
     for few, many in zip(short, long, strict=True):
         assert few.shape == (frames, 3)

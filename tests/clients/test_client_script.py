@@ -47,7 +47,7 @@ def test_the_server_sends_the_script(deforum: Server) -> None:
         assert answer.read() == SCRIPT.read_bytes()
 
 
-def test_a_film_from_settings_to_bytes(deforum: Server) -> None:
+def test_a_video_from_settings_to_bytes(deforum: Server) -> None:
     film = tell("film", deforum.url)
     assert (film["errors"], film["plan"]["frames"]) == ([], 4)
     numbers = [updates for _, updates in film["seen"]]

@@ -22,7 +22,7 @@ from tests.integration.server import SMALL, Server
 LONG = {**SMALL, "max_frames": 900}
 
 
-def test_a_film_from_file_to_file(
+def test_a_video_from_file_to_file(
     deforum: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = tmp_path / "film.txt"

@@ -63,7 +63,7 @@ def test_joints_lie_in_the_box_of_the_person() -> None:
 
 
 def test_cut_out_as_the_network_sees_it() -> None:
-    """The middle of the box is the middle of what is seen; beside the picture it is black."""
+    """The middle of the box is the middle of what is seen; beside the image it is black."""
     joints = Joints()
     image = torch.zeros(3, 200, 300)
     image[:, 95:105, 220:230] = 1

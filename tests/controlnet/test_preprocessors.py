@@ -26,7 +26,7 @@ STRETCH = "Just Resize"
 
 
 def square(size: int = 64, ground: int = 230, ink: int = 30) -> np.ndarray:
-    """A dark square in the middle of a bright picture."""
+    """A dark square in the middle of a bright image."""
     picture = np.full((size, size, 3), ground, np.uint8)
     picture[size // 4 : -size // 4, size // 4 : -size // 4] = ink
     return picture
@@ -170,7 +170,7 @@ def test_enlarged_lines_stay_black_and_white() -> None:
 
 
 class Slope:
-    """Answers that the picture gets nearer from left to right."""
+    """Answers that the image gets nearer from left to right."""
 
     far_is_large = False
     metric = False

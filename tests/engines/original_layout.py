@@ -56,7 +56,7 @@ def write_single_file(folder: Path, path: Path) -> None:
 
 
 def write_control_file(folder: Path, path: Path) -> None:
-    """Write the ControlNet of `folder`, whose picture is halved three times, to the `.safetensors` file `path`."""
+    """Write the ControlNet of `folder`, whose image is halved three times, to the `.safetensors` file `path`."""
     tensors = load_file(folder / "diffusion_pytorch_model.safetensors")
     save_file(
         {"control_model." + _control_name(name): tensors[name].contiguous() for name in tensors}, str(path)

@@ -175,7 +175,9 @@ def test_an_engine_says_so_before_it_draws(folder: Path) -> None:
         make_engine("diffusers", checkpoint=str(folder))
 
 
-def test_films_may_ask_for_the_checkpoints_and_vaes_beside_their_own(tiny: TinyMaker, tmp_path: Path) -> None:
+def test_videos_may_ask_for_the_checkpoints_and_vaes_beside_their_own(
+    tiny: TinyMaker, tmp_path: Path
+) -> None:
     models = tmp_path / "models"
     for name in ("one", "two"):
         shutil.copytree(tiny("sd1"), models / name)

@@ -41,7 +41,7 @@ def engine_maker(request: pytest.FixtureRequest, tiny: Callable[[str], Path]) ->
 
 
 class TestEngine:
-    def test_pictures_have_the_size_asked_for(
+    def test_images_have_the_size_asked_for(
         self, engine_maker: Callable[[], Engine], request_for: RequestMaker
     ) -> None:
         request = request_for(width_px=34, height_px=50, steps=1)

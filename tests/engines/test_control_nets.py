@@ -89,7 +89,7 @@ def test_weight_0_is_no_control_net(engine: DiffusionEngine, request_for: Reques
 
 
 @pytest.mark.parametrize("kind", ["sd1", "sdxl"])
-def test_the_picture_steers(models: Path, request_for: RequestMaker, kind: str) -> None:
+def test_the_image_steers(models: Path, request_for: RequestMaker, kind: str) -> None:
     engine = make_engine("diffusers", checkpoint=str(models / "checkpoints" / kind), device="cpu")
     model = "wide" if kind == "sdxl" else "lines"
     pictures = [

@@ -1,4 +1,4 @@
-"""Kohya's fix: where the U-Net shrinks the picture, when, and that it has its old size in the end."""
+"""Kohya's fix: where the U-Net shrinks the image, when, and that it has its old size in the end."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def sizes(unet: Any, fix: KohyaHRFix | None, timestep: float = 900.0) -> list[tu
     return found
 
 
-def test_the_picture_is_small_from_the_block_on(unet: Any) -> None:
+def test_the_image_is_small_from_the_block_on(unet: Any) -> None:
     plain = sizes(unet, None)
     assert plain[0][1] == 16
     blocks = len(plain) - 2  # the middle has two layers
@@ -144,7 +144,7 @@ def test_between_two_directions_the_features_turn() -> None:
 
 
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
-def test_the_engine_draws_another_picture_with_it(
+def test_the_engine_draws_another_image_with_it(
     tiny: Callable[[str], Path], request_for: Callable[..., GenerateRequest], family: str
 ) -> None:
     engine = make_engine("diffusers", checkpoint=str(tiny(family)), device="cpu")

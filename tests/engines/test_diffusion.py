@@ -62,7 +62,7 @@ class TestPrompts:
         "prompt",
         ["snow", "(a hill:1.5)", "a hill AND snow:0.5", "a BREAK hill", "[a hill:snow:0.5]", "[a hill|snow]"],
     )
-    def test_what_makes_another_picture(
+    def test_what_makes_another_image(
         self, engine: DiffusionEngine, request_for: RequestMaker, prompt: str
     ) -> None:
         assert not torch.equal(draw(engine, request_for(prompt=prompt)), draw(engine, request_for()))
@@ -275,7 +275,7 @@ class TestNetworkState:
         assert (plain.roll((8, 12), (2, 3)) - plain_moved).abs().max() > 1e-2
 
     @pytest.mark.parametrize("change", [{"tiling": True}, {"freeu": FreeU(1.2, 1.4, 0.9, 0.2)}])
-    def test_a_change_lasts_for_one_picture(
+    def test_a_change_lasts_for_one_image(
         self, engine: DiffusionEngine, request_for: RequestMaker, change: dict[str, object]
     ) -> None:
         before = draw(engine, request_for())
@@ -342,7 +342,7 @@ class TestModels:
         with refuses(ModelError, "model_damaged", "unet of the model 'broken'"):
             draw(make_engine("diffusers", checkpoint=str(folder), device="cpu"), request_for())
 
-    def test_a_picture_of_nan_is_an_error(self, engine: DiffusionEngine, request_for: RequestMaker) -> None:
+    def test_an_image_of_nan_is_an_error(self, engine: DiffusionEngine, request_for: RequestMaker) -> None:
         draw(engine, request_for())
         engine._loaded[1].network.conv_in.weight.fill_(float("nan"))
         with refuses(NotFinite, "image_not_finite"):
@@ -411,7 +411,7 @@ class TestLoras:
         return make_engine("diffusers", checkpoint=str(checkpoint), device="cpu")
 
     @pytest.mark.parametrize("name", ["ink", "words", "both"])
-    def test_a_lora_changes_the_picture_and_leaves_no_trace(
+    def test_a_lora_changes_the_image_and_leaves_no_trace(
         self, engine: DiffusionEngine, request_for: RequestMaker, name: str
     ) -> None:
         plain = draw(engine, request_for())
@@ -445,7 +445,7 @@ class TestLoras:
         plain = draw(engine, request_for(prompt="a hill"))
         assert torch.equal(draw(engine, request_for(prompt=f"a hill<lora:{name}:1>")), plain)
 
-    def test_a_film_reads_a_lora_once_and_says_nothing(
+    def test_a_video_reads_a_lora_once_and_says_nothing(
         self,
         engine: DiffusionEngine,
         request_for: RequestMaker,

@@ -1,4 +1,4 @@
-"""Repainting a part of a picture with every kind of model and sampler."""
+"""Repainting a part of an image with every kind of model and sampler."""
 
 from __future__ import annotations
 

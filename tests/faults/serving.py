@@ -67,7 +67,7 @@ def ended(jobs: JobQueue, job_id: str) -> Job:
 
 
 class FaultyEngine:
-    """Draws as another engine does, after `before` was called with the number of the picture."""
+    """Draws as another engine does, after `before` was called with the number of the image."""
 
     def __init__(self, engine: Engine, before: Callable[[int, Any], None]) -> None:
         self.name, self.device = engine.name, engine.device
@@ -178,7 +178,7 @@ PLACES: dict[str, Fault] = {
     "in ffmpeg": lambda: _die_before(writer.VideoWriter, "_close_input"),
     "between film and end": lambda: _die_behind(writer, "write_manifest"),
 }
-# Places that a job only meets when more is asked for than a film.
+# Places that a job only meets when more is asked for than a video.
 LATER_PLACES: dict[str, Fault] = {
     "while frames are enlarged": lambda: _die_before(
         image_steps,

@@ -39,7 +39,7 @@ Make = Callable[..., JobQueue]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    """Makes queues whose engine calls `before` with the number of each picture."""
+    """Makes queues whose engine calls `before` with the number of each image."""
     queues: list[JobQueue] = []
 
     def queue(
@@ -65,7 +65,7 @@ def frames_of(job: Job) -> list[Path]:
 
 
 def check_whole(job: Job) -> None:
-    """All frames are there and can be read, and the film has all of them."""
+    """All frames are there and can be read, and the video has all of them."""
     assert job.status == "SUCCEEDED", job.message
     assert len([read_frame(path) for path in frames_of(job)]) == FRAMES
     film = Path(job.outdir or "", f"{job.timestring}.mp4")
@@ -156,7 +156,7 @@ class TestSimulated:
         picture = SETTINGS["W"] * SETTINGS["H"] * 3
         assert asked == [picture * (3 + RESUME_STATE_IMAGES + extra) for extra in (0, 3, 4)]
 
-    def test_a_film_whose_last_frame_is_drawn_is_finished_all_the_same(
+    def test_a_video_whose_last_frame_is_drawn_is_finished_all_the_same(
         self, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(atomic.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
@@ -209,7 +209,7 @@ class TestReal:
     """A disk of 8 MB, filled by a file of somebody else."""
 
     def fills(self, outputs: Path, leave_bytes: int) -> Callable[[int, Any], None]:
-        """Fill the disk while the second picture is drawn, when all of the first step is written."""
+        """Fill the disk while the second image is drawn, when all of the first step is written."""
 
         def before(number: int, cancel: Any) -> None:
             deadline = time.monotonic() + WAIT_S
@@ -252,7 +252,7 @@ class TestReal:
         jobs.resume(job.id)
         check_whole(ended(jobs, job.id))
 
-    def test_a_film_that_does_not_fit(
+    def test_a_video_that_does_not_fit(
         self, make: Make, outputs: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from deforum_helpers.output.writer import RunWriter

@@ -26,7 +26,7 @@ from tests.faults.serving import FRAMES, SETTINGS, WAIT_S, FaultyEngine
 
 
 class Hanging:
-    """Lets an engine hang at its second picture until `released`; it does not ask its token meanwhile."""
+    """Lets an engine hang at its second image until `released`; it does not ask its token meanwhile."""
 
     def __init__(self) -> None:
         self.released = threading.Event()
@@ -137,7 +137,7 @@ def test_a_job_that_was_given_up_and_resumed_has_its_files_to_itself(
 
 
 @pytest.mark.parametrize("jobs", [1.5], indirect=True, ids=["patient"])
-def test_a_cancelled_job_that_makes_its_film_is_not_given_up(
+def test_a_cancelled_job_that_makes_its_video_is_not_given_up(
     jobs: JobQueue, hanging: Hanging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from deforum_helpers.output.writer import RunWriter

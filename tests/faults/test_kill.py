@@ -22,7 +22,7 @@ def frames_of(job: dict[str, object]) -> list[Path]:
 
 
 def check_film(job: dict[str, object], undisturbed: dict[str, object]) -> None:
-    """The job's frames are those of one that was never stopped, and its film has all of them."""
+    """The job's frames are those of one that was never stopped, and its video has all of them."""
     assert job["status"] == "SUCCEEDED", job["message"]
     made, wanted = frames_of(job), frames_of(undisturbed)
     assert len(made) == len(wanted) == FRAMES
@@ -62,7 +62,7 @@ def test_a_killed_job_goes_on_as_if_it_had_never_stopped(
 
 
 @pytest.mark.parametrize("place", LATER_PLACES)
-def test_what_is_made_of_a_film_goes_on_after_a_kill(start: Start, place: str) -> None:
+def test_what_is_made_of_a_video_goes_on_after_a_kill(start: Start, place: str) -> None:
     settings = {
         **SETTINGS,
         "r_upscale_video": True,
@@ -125,7 +125,7 @@ def test_a_job_that_kills_every_server_is_given_up(start: Start) -> None:
     assert last.ended(other)["status"] == "SUCCEEDED"
 
 
-def test_a_cancelled_job_whose_film_kills_every_server_says_where_its_frames_are(start: Start) -> None:
+def test_a_cancelled_job_whose_video_kills_every_server_says_where_its_frames_are(start: Start) -> None:
     first = start("film")
     (job_id,) = first.submit({**SETTINGS, "batch_name": "deadly"})
     first.until(job_id, lambda job: job["frame"] == 3)

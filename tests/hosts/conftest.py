@@ -13,7 +13,7 @@ import pytest
 
 HERE = Path(__file__).parent
 
-# Pictures need torch; in an environment without it the rest is tested.
+# Images need torch; in an environment without it the rest is tested.
 collect_ignore = [] if importlib.util.find_spec("torch") else ["test_engine.py", "test_features.py"]
 
 

@@ -1,6 +1,6 @@
 """The tab inside the fake host's pages, in a real browser: on the gradio that the environment has.
 
-With DEFORUM_SCREENSHOTS=FOLDER it leaves a picture of each page there.
+With DEFORUM_SCREENSHOTS=FOLDER it leaves an image of each page there.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ FADED = """[...document.querySelectorAll('#deforum_interface .pending')].some(
   each => Number(getComputedStyle(each).opacity) < 1)"""
 
 
-def test_a_film_from_the_tab_to_the_end(host: Program, browser: Any) -> None:
+def test_a_video_from_the_tab_to_the_end(host: Program, browser: Any) -> None:
     with window(browser, host.base) as one:
         opened(one)
         one.small_film(FRAMES)

@@ -1,4 +1,4 @@
-"""The host's model as an engine: same pictures for same requests, nothing left changed in the host."""
+"""The host's model as an engine: same images for same requests, nothing left changed in the host."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def wait_for(condition: Callable[[], Any]) -> None:
 
 
 class TestPictures:
-    def test_the_same_request_gives_the_same_picture(self, host: Any) -> None:
+    def test_the_same_request_gives_the_same_image(self, host: Any) -> None:
         first, second = draw(HostEngine()), draw(HostEngine())
         assert first.shape == (3, 48, 64)
         assert first.dtype == torch.float32
@@ -327,7 +327,7 @@ class TestNothingStaysChanged:
         thread.join(WAIT_S)
         assert isinstance(outcome[0], torch.Tensor)
 
-    def test_another_checkpoint_is_chosen_for_our_pictures_only(self, host: Any) -> None:
+    def test_another_checkpoint_is_chosen_for_our_images_only(self, host: Any) -> None:
         engine = HostEngine()
         for checkpoint in (None, "second", "second.safetensors", "second.safetensors [2222222222]", None):
             draw(engine, checkpoint=checkpoint)
@@ -449,7 +449,7 @@ class TestErrors:
             (ValueError("bad\nshape"), RenderError),
         ],
     )
-    def test_the_hosts_errors_become_ours_and_the_next_picture_works(
+    def test_the_hosts_errors_become_ours_and_the_next_image_works(
         self, host: Any, error: Exception, expected: type[RenderError]
     ) -> None:
         engine = HostEngine()
@@ -460,7 +460,7 @@ class TestErrors:
         assert raised.value.__cause__ is error
         assert draw(engine).std() > 0.01
 
-    def test_no_picture_is_never_a_frame(self, host: Any) -> None:
+    def test_no_image_is_never_a_frame(self, host: Any) -> None:
         host.processing.behaviour.nothing = True
         with pytest.raises(RenderError, match="returned no image"):
             draw(HostEngine())
@@ -534,7 +534,7 @@ class TestButtons:
             draw(engine)
         assert len(host.processing.calls) == 1
 
-    def test_interrupt_of_someone_elses_picture_is_theirs(self, host: Any) -> None:
+    def test_interrupt_of_someone_elses_image_is_theirs(self, host: Any) -> None:
         engine = HostEngine()
         draw(engine)
         host.shared.state.begin("theirs")

@@ -169,7 +169,7 @@ def test_our_routes_are_there_before_the_port_opens(program: Program) -> None:
 
 
 @needs_torch
-def test_a_job_renders_where_the_host_keeps_its_pictures(program: Program) -> None:
+def test_a_job_renders_where_the_host_keeps_its_images(program: Program) -> None:
     before = program.ask("GET", "/fake/seen")[1]["options"]
     job = program.ended(program.submit(batch_name="film"), "SUCCEEDED")
     outdir = Path(job["outdir"])
@@ -196,7 +196,7 @@ def test_others_draw_between_our_frames(program: Program) -> None:
 
 @needs_torch
 @pytest.mark.parametrize("how", ["cancel", "interrupt"])
-def test_a_stopped_job_keeps_its_frames_as_a_film(program: Program, how: str) -> None:
+def test_a_stopped_job_keeps_its_frames_as_a_video(program: Program, how: str) -> None:
     job_id = program.submit(max_frames=60, steps=4)
     wait_for(lambda: program.job(job_id)["frame"] >= 2, WAIT_S)
     if how == "cancel":

@@ -87,13 +87,13 @@ class TestControlNet:
             assert (unit.mask_image[:, 20:] == 255).all()
             assert not unit.mask_image[:, :20].any()
         else:
-            # Beside the picture, it would be taken for a drawing to steer by.
+            # Beside the image, it would be taken for a drawing to steer by.
             assert not unit.image["mask"].any()
             assert unit.effective_region_mask.shape == (48, 64, 3)
             assert (unit.effective_region_mask[:, 34:] == 255).all()
             assert not unit.effective_region_mask[:, :30].any()
 
-    def test_inpainting_reads_the_mask_beside_the_picture(self, host: Any) -> None:
+    def test_inpainting_reads_the_mask_beside_the_image(self, host: Any) -> None:
         mask = torch.zeros(15, 20)
         mask[:5] = 1
         draw(controls=(control(module="inpaint_global_harmonious", mask=mask),))
@@ -235,7 +235,7 @@ class TestFaces:
         ("Outer Fit (Shrink to Fit)", [(2, 4), (5, 7)]),
     ],
 )
-def test_a_mask_is_fitted_as_the_picture_is(mode: str, white: list[tuple[int, int]]) -> None:
+def test_a_mask_is_fitted_as_the_image_is(mode: str, white: list[tuple[int, int]]) -> None:
     mask = np.zeros((4, 8, 3), np.uint8)
     mask[:, 4:] = 255
     whole = fitted(mask, mode, (8, 8))

@@ -262,7 +262,7 @@ def test_attacks_in_settings_are_refused_by_a_host(
     assert client.get("/deforum_api/jobs").json() == {}
 
 
-def test_the_log_of_our_modules_is_kept_where_the_films_are(loaded: Any) -> None:
+def test_the_log_of_our_modules_is_kept_where_the_videos_are(loaded: Any) -> None:
     new_app(loaded)
     root, _ = in_webui.output_folders()
     assert (root / "deforum.log").is_file()
@@ -427,7 +427,7 @@ def test_options_do_not_replace_what_a_config_file_has(loaded: Any, monkeypatch:
         ({"outdir_img2img_samples": "{here}/a/b", "outdir_samples": "{here}/all"}, "", "all"),
     ],
 )
-def test_films_go_where_the_host_keeps_its_pictures(
+def test_videos_go_where_the_host_keeps_its_images(
     loaded: Any, options: dict[str, str], root: str, inside: str
 ) -> None:
     from deforum_helpers.webui.facts import output_folders

@@ -1,4 +1,4 @@
-"""Pictures and depths that the golden numbers were taken of, and others for tests."""
+"""Images and depths that the golden numbers were taken of, and others for tests."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def pixels_of_hex(text: str, width_px: int = WIDTH_PX) -> np.ndarray:
 
 
 def chart_u8() -> np.ndarray:
-    """Return the 24x16 test picture, whose channels climb and wrap at 256."""
+    """Return the 24x16 test image, whose channels climb and wrap at 256."""
     y, x = np.mgrid[:HEIGHT_PX, :WIDTH_PX]
     return np.stack([7 * x + 3 * y, x * x + 5 * y, 3 * x + 2 * y * y + 40], -1).astype(np.uint8)
 
 
 def chart() -> Image:
-    """Return the test picture as an image."""
+    """Return the test image as an image."""
     return from_bytes(chart_u8())
 
 
@@ -44,13 +44,13 @@ def hills_depth() -> np.ndarray:
 
 
 def random_image(height_px: int, width_px: int, seed: int = 0) -> Image:
-    """Return a picture of random 8-bit pixels."""
+    """Return an image of random 8-bit pixels."""
     generator = np.random.default_rng(seed)
     return from_bytes(generator.integers(0, 256, (height_px, width_px, 3), dtype=np.uint8))
 
 
 def soft_image(height_px: int, width_px: int) -> Image:
-    """Return a picture of slow waves, as photographs have."""
+    """Return an image of slow waves, as photographs have."""
     y, x = np.mgrid[:height_px, :width_px] / max(height_px, width_px)
     waves = [0.5 + 0.45 * np.sin(7 * x + 3 * y), 0.5 + 0.4 * np.cos(5 * y - x), 0.3 + 0.3 * x * y]
     return from_bytes(np.round(np.stack(waves, -1) * 255).astype(np.uint8))

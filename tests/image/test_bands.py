@@ -1,4 +1,4 @@
-"""Pictures worked on in bands of rows by several threads."""
+"""Images worked on in bands of rows by several threads."""
 
 from __future__ import annotations
 

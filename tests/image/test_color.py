@@ -1,7 +1,7 @@
 """Colour matching: classic numbers, the readable form, what a match keeps.
 
 Deviations from classic Deforum: images are RGB, where classic feeds BGR pixels to the conversions from RGB (the golden
-numbers are of such a picture, which is given to us in the order in which classic read it); LAB and HSV are float, where
+numbers are of such an image, which is given to us in the order in which classic read it); LAB and HSV are float, where
 classic rounds to 8 bits before and after, and cuts matched levels off to whole ones.
 """
 
@@ -66,7 +66,7 @@ def test_classic_matches(match: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("match", golden("colour.json")["matches"])
 def test_classic_matches_step_by_step(match: dict[str, Any]) -> None:
-    """With classic's roundings put back in, our table of shifts gives classic's picture."""
+    """With classic's roundings put back in, our table of shifts gives classic's image."""
     space = SPACE_OF_MODE[match["mode"]]
     there, back = {
         "RGB": (None, None),

@@ -41,7 +41,7 @@ def test_the_video_shows_where_the_mask_is_black() -> None:
     assert torch.equal(mixed[:, 2:], video[:, 2:])
 
 
-def test_masks_of_both_pictures() -> None:
+def test_masks_of_both_images() -> None:
     frame, video = random_image(4, 5, 1), random_image(4, 5, 2)
     assert torch.allclose(blend_mask(frame, video, 0.3), 0.7 * luma(frame) + 0.3 * luma(video))
     assert torch.allclose(difference_mask(frame, video), (luma(frame) - luma(video)).abs())

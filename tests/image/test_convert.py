@@ -98,14 +98,14 @@ def test_files_and_data_urls(tmp_path: Path, format_name: str) -> None:
     assert np.abs(to_bytes(from_file).astype(int) - rgb).mean() <= tolerance
 
 
-def test_pictures_stand_upright(tmp_path: Path) -> None:
+def test_images_stand_upright(tmp_path: Path) -> None:
     exif = Pillow.Exif()
     exif[0x0112] = 6  # turned by a quarter
     (tmp_path / "photo.jpg").write_bytes(encoded(np.zeros((20, 30, 3), np.uint8), "JPEG", exif=exif))
     assert read_image(tmp_path / "photo.jpg", setting="init_image").shape == (3, 30, 20)
 
 
-def test_gray_and_transparent_pictures_are_rgb(tmp_path: Path) -> None:
+def test_gray_and_transparent_images_are_rgb(tmp_path: Path) -> None:
     for name, shape in (("gray.png", (5, 6)), ("clear.png", (5, 6, 4))):
         (tmp_path / name).write_bytes(encoded(np.full(shape, 51, np.uint8)))
         assert read_image(tmp_path / name, setting="init_image").unique().tolist() == pytest.approx([0.2])
@@ -132,7 +132,7 @@ def png_header(width_px: int, height_px: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", [(9000, 8000), (12000, 10000), (60000, 60000)])
-def test_huge_pictures_are_refused_before_decoding(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_huge_images_are_refused_before_decoding(tmp_path: Path, size: tuple[int, int]) -> None:
     (tmp_path / "huge.png").write_bytes(png_header(*size))
     with pytest.raises(SettingsError, match="64 million pixels"):
         read_image(tmp_path / "huge.png", setting="init_image")
@@ -150,7 +150,7 @@ def test_huge_pictures_are_refused_before_decoding(tmp_path: Path, size: tuple[i
         ("a\0b", "image_not_usable"),
     ],
 )
-def test_what_is_no_picture_is_refused_in_one_sentence(source: str, code: str) -> None:
+def test_what_is_no_image_is_refused_in_one_sentence(source: str, code: str) -> None:
     with refuses(SettingsError, code) as caught:
         read_image(source, setting="color_coherence_image_path")
     assert isinstance(caught.value, SettingsError)

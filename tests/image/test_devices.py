@@ -1,4 +1,4 @@
-"""Pictures of a GPU stay there, and nothing waits for them: seen with tensors that have a device but no content.
+"""Images of a GPU stay there, and nothing waits for them: seen with tensors that have a device but no content.
 
 Mixing them with tensors of the CPU is an error, and so is looking at a value, for which a GPU would have to be waited.
 """
@@ -72,7 +72,7 @@ def without_content(channels: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_pictures_stay_on_their_device(name: str) -> None:
+def test_images_stay_on_their_device(name: str) -> None:
     image, other, flow = (without_content(channels) for channels in (3, 3, 2))
     result = PICTURES[name](image, other, without_content(1)[0], flow)
     assert result.device.type == "meta"

@@ -36,7 +36,7 @@ def test_stretched() -> None:
 
 
 @pytest.mark.parametrize("fit", ["stretch", "inner", "outer"])
-def test_the_same_size_is_the_same_picture(fit: str) -> None:
+def test_the_same_size_is_the_same_image(fit: str) -> None:
     picture = torch.rand(3, 20, 30)
     assert torch.equal(fitted(picture, 30, 20, fit), picture)  # type: ignore[arg-type]
 
@@ -53,7 +53,7 @@ def test_every_shape(height: int, width: int, rows: int, line: int, fit: str, ch
     assert 0 <= float(shown.min()) <= float(shown.max()) <= 1
 
 
-def test_oblong_pictures_stay_small() -> None:
+def test_oblong_images_stay_small() -> None:
     """A line of a million pixels is cropped before it is enlarged."""
     assert fitted(torch.rand(3, 1, 1_000_000), 64, 64, "inner").shape == (3, 64, 64)
     assert fitted(torch.rand(3, 1, 1_000_000), 64, 64, "outer").shape == (3, 64, 64)

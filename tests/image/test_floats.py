@@ -1,4 +1,4 @@
-"""Pictures in floating point, and pictures that break off."""
+"""Images in floating point, and images that break off."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RAMP = np.linspace(0, 1, 64 * 48, dtype=np.float32).reshape(48, 64)
 
 
 def read(path: Path) -> np.ndarray:
-    """The levels 0..1 of a picture, (3, H, W)."""
+    """The levels 0..1 of an image, (3, H, W)."""
     assert check_image_file(path, setting="init_image") == (64, 48)
     return read_image(path, setting="init_image").numpy()
 
@@ -53,7 +53,7 @@ def test_a_float_tiff_of_far_too_many_pixels_is_not_decoded(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("end", ["png", "jpg", "webp", "tiff", "gif", "bmp"])
-def test_a_picture_that_breaks_off_is_refused_before_a_job_is_accepted(tmp_path: Path, end: str) -> None:
+def test_an_image_that_breaks_off_is_refused_before_a_job_is_accepted(tmp_path: Path, end: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
     path = tmp_path / f"a.{end}"
     PIL.Image.fromarray(noise).save(path)

@@ -141,7 +141,7 @@ def test_tags_that_are_large_because_the_file_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("number", range(10))
-def test_pictures_stand_as_others_show_them(format_name: str, number: int, tmp_path: Path) -> None:
+def test_images_stand_as_others_show_them(format_name: str, number: int, tmp_path: Path) -> None:
     exif = Pillow.Exif()
     exif[0x0112] = number
     lossless = {"lossless": True} if format_name == "WEBP" else {}

@@ -65,7 +65,7 @@ def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (6, 4)) -> Pa
     return path
 
 
-def test_a_mask_is_the_pictures_luma(tmp_path: Path) -> None:
+def test_a_mask_is_the_images_luma(tmp_path: Path) -> None:
     Pillow.new("RGB", (6, 4), (255, 0, 0)).save(tmp_path / "red.png")
     mask = masks.read_mask(tmp_path / "red.png", 12, 8, setting="mask_file")
     assert mask.shape == (8, 12)
@@ -88,7 +88,7 @@ def test_alpha_of_a_file(tmp_path: Path) -> None:
     assert torch.allclose(alpha, torch.arange(24).reshape(4, 6) * 10 / 255, atol=1e-6)
 
 
-def test_alpha_of_a_palette_picture(tmp_path: Path) -> None:
+def test_alpha_of_a_palette_image(tmp_path: Path) -> None:
     image = Pillow.new("P", (2, 1), 0)
     image.putpalette([0, 0, 0, 9, 9, 9])
     image.putpixel((1, 0), 1)
@@ -101,7 +101,7 @@ def test_alpha_of_a_palette_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mode", "color"), [("RGB", "red"), ("RGBA", (9, 9, 9, 255)), ("RGBA", (9, 9, 9, 0))]
 )
-def test_a_picture_that_is_opaque_or_clear_has_no_alpha(mode: str, color: object, tmp_path: Path) -> None:
+def test_an_image_that_is_opaque_or_clear_has_no_alpha(mode: str, color: object, tmp_path: Path) -> None:
     Pillow.new(mode, (4, 4), color).save(tmp_path / "plain.png")  # type: ignore[arg-type]
     assert masks.read_alpha(tmp_path / "plain.png", 4, 4, setting="init_image") is None
 

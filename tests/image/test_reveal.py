@@ -64,14 +64,14 @@ def test_pixels_of_the_box_do_not_grow() -> None:
     assert abs(int((image[0] > 0.5).sum()) - 48 * 24) <= 48
 
 
-def test_a_picture_without_holes_is_left_alone() -> None:
+def test_an_image_without_holes_is_left_alone() -> None:
     picture, _ = box_before_wall()
     _, hole, sight = moved((0, 0, 0))
     assert not hole.any()
     assert fill_hole(picture, hole, sight) is picture
 
 
-def test_a_picture_that_is_all_hole_is_filled() -> None:
+def test_an_image_that_is_all_hole_is_filled() -> None:
     image, hole, _ = moved((0, 0, 900))
     assert hole.all()
     assert torch.isfinite(image).all()
@@ -79,7 +79,7 @@ def test_a_picture_that_is_all_hole_is_filled() -> None:
     assert image.max() <= 1
 
 
-def test_flags_move_with_the_picture() -> None:
+def test_flags_move_with_the_image() -> None:
     _, _, sight = moved((30, 0, 0))
     flags = torch.zeros(SIDE_PX, SIDE_PX, dtype=torch.bool)
     flags[BOX] = True

@@ -20,7 +20,7 @@ OPTICS = intrinsics(FOV_DEG, 1, (SIDE_PX, SIDE_PX))
 
 @dataclass(frozen=True)
 class Wall:
-    """The points p with normal · p = distance that the first camera sees within a box of its picture.
+    """The points p with normal · p = distance that the first camera sees within a box of its image.
 
     Args:
         normal: (3,).
@@ -156,7 +156,7 @@ def test_a_negative_field_of_view_turns_the_motion_round() -> None:
     assert np.allclose(there @ back, np.eye(4))
 
 
-def test_a_flip_alone_moves_the_picture_as_its_matrix_says() -> None:
+def test_a_flip_alone_moves_the_image_as_its_matrix_says() -> None:
     flip = np.array([[1.02, 0.03, -2.0], [-0.01, 0.98, 1.0], [1e-4, -2e-4, 1.01]])
     seen = view(scene_move(np.eye(4), FOV_DEG, OPTICS, flip), OPTICS, OPTICS)
     assert np.allclose(seen.pixels / seen.pixels[2, 2], flip / flip[2, 2])
@@ -202,7 +202,7 @@ def test_a_surface_drawn_in_parts_is_the_same(at_once: int, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 2), (3, 5)])
-def test_pictures_of_any_size_are_seen(size: tuple[int, int]) -> None:
+def test_images_of_any_size_are_seen(size: tuple[int, int]) -> None:
     optics = intrinsics(FOV_DEG, 1, (size[1], size[0]))
     sight = project_surface(torch.full(size, 1.5), view(next_from_prev((3, 1, 9), (1, 1, 1)), optics, optics))
     assert sight.map_x.shape == size

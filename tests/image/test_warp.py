@@ -1,6 +1,6 @@
 """The 2D and 3D warps against classic numbers, and against plain sampling.
 
-Deviations from classic Deforum, all so that films do not drift: images stay float between the steps of a frame, where
+Deviations from classic Deforum, all so that videos do not drift: images stay float between the steps of a frame, where
 classic results are cut off to whole levels; 2D coordinates are exact, where classic ones are rounded to 1/32 of a
 pixel; a perspective flip and the 3D move share one sampling, where classic has two.
 """
@@ -96,7 +96,7 @@ def sample_rounded_to_32nds(rgb_u8: np.ndarray, dst_from_src: np.ndarray) -> Ima
 
 @pytest.mark.parametrize("move", golden("warp2d.json")["moves"])
 def test_classic_2d_moves(move: dict[str, Any]) -> None:
-    """Deviation: exact coordinates. Rounded as classic ones are, the picture is classic's."""
+    """Deviation: exact coordinates. Rounded as classic ones are, the image is classic's."""
     classic, matrix = pixels_of_hex(move["rgb"]), np.array(move["matrix"])
     result = warp_2d(chart(), matrix, "replicate")
     assert np.abs(levels(result) - classic).max() <= 4

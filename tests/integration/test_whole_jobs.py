@@ -11,7 +11,7 @@ from PIL import Image
 from tests.integration.server import SMALL, Server
 
 
-def test_a_job_becomes_a_film_with_all_its_files(server: Server, outputs: Path) -> None:
+def test_a_job_becomes_a_video_with_all_its_files(server: Server, outputs: Path) -> None:
     settings = {**SMALL, "batch_name": "whole {seed}", "max_frames": 6}
     (job_id,) = server.submit(settings)
     job = server.ended(job_id)
@@ -41,7 +41,7 @@ def test_its_files_are_sent(server: Server) -> None:
     assert server.ask("GET", f"/deforum_api/jobs/{job_id}/preview")[1][:2] == b"\xff\xd8"
 
 
-def test_a_running_job_is_cancelled_and_its_frames_become_a_film(server: Server) -> None:
+def test_a_running_job_is_cancelled_and_its_frames_become_a_video(server: Server) -> None:
     long, short = server.submit(
         {**SMALL, "max_frames": 2000, "batch_name": "long"}, {**SMALL, "batch_name": "short"}
     )
@@ -95,7 +95,7 @@ def test_events_follow_a_job_to_its_end(server: Server) -> None:
     assert last["status"] == "SUCCEEDED"
 
 
-def test_run_answers_when_the_film_is_there(server: Server) -> None:
+def test_run_answers_when_the_video_is_there(server: Server) -> None:
     body = {"settings_json": SMALL, "allowed_params": ";".join(SMALL)}
     status, reply = server.ask("POST", "/deforum/run", body)
     assert status == 200

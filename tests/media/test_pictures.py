@@ -1,4 +1,4 @@
-"""Pictures in the place of a video: folders, patterns, animated files; their order, times and sizes."""
+"""Images in the place of a video: folders, patterns, animated files; their order, times and sizes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FFMPEG = find_ffmpeg(None)
 
 
 def gray(number: int, size: tuple[int, int] = (48, 32)) -> PIL.Image.Image:
-    """A picture whose level is 20 times its number."""
+    """An image whose level is 20 times its number."""
     return PIL.Image.new("RGB", size, (20 * number,) * 3)
 
 
@@ -52,7 +52,7 @@ def refusal_code(path: Path) -> str:
 
 @pytest.fixture
 def shots(tmp_path: Path) -> Path:
-    """A folder of 11 pictures of several kinds whose numbers are not padded, among other files."""
+    """A folder of 11 images of several kinds whose numbers are not padded, among other files."""
     folder = tmp_path / "my shots"
     folder.mkdir()
     for number in range(11):
@@ -63,9 +63,7 @@ def shots(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_is_a_video_of_its_pictures_in_the_order_of_their_numbers(
-    tmp_path: Path, shots: Path
-) -> None:
+def test_a_folder_is_a_video_of_its_images_in_the_order_of_their_numbers(tmp_path: Path, shots: Path) -> None:
     footage = found(shots)
     assert (footage.name, footage.width_px, footage.height_px) == ("my shots", 48, 32)
     assert (footage.frames, footage.fps, footage.note("The video")) == (11, 15, None)
@@ -85,7 +83,7 @@ def test_a_folder_is_a_video_of_its_pictures_in_the_order_of_their_numbers(
         ("shot %01d.webp", [2, 7]),
     ],
 )
-def test_a_pattern_is_a_video_of_the_pictures_that_fit(
+def test_a_pattern_is_a_video_of_the_images_that_fit(
     tmp_path: Path, shots: Path, pattern: str, expected: list[int]
 ) -> None:
     assert numbers(found(shots / pattern), tmp_path / "frames") == expected
@@ -97,7 +95,7 @@ def test_a_file_with_the_name_of_a_pattern_is_that_file(tmp_path: Path) -> None:
     assert refusal_code(tmp_path / "a[1].png") == "video_input_single_image"
 
 
-def test_folders_without_pictures(tmp_path: Path, shots: Path) -> None:
+def test_folders_without_images(tmp_path: Path, shots: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert refusal_code(tmp_path / "empty") == "image_sequence_length"
     assert refusal_code(shots / "*.gif") == "image_sequence_length"
@@ -105,13 +103,13 @@ def test_folders_without_pictures(tmp_path: Path, shots: Path) -> None:
     assert "does not exist" in refusal(tmp_path / "*" / "shot 0.png")
 
 
-def test_a_picture_that_cannot_be_read_is_named_before_a_job_is_accepted(shots: Path) -> None:
+def test_an_image_that_cannot_be_read_is_named_before_a_job_is_accepted(shots: Path) -> None:
     path = shots / "shot 5.png"
     path.write_bytes(path.read_bytes()[:60])
     assert "shot 5.png" in refusal(shots)
 
 
-def test_pictures_of_several_sizes_are_scaled_to_the_first(tmp_path: Path, shots: Path) -> None:
+def test_images_of_several_sizes_are_scaled_to_the_first(tmp_path: Path, shots: Path) -> None:
     gray(11, (96, 20)).save(shots / "shot 11.png")
     footage = found(shots)
     assert "48 x 32" in (footage.note("The video") or "")
@@ -119,7 +117,7 @@ def test_pictures_of_several_sizes_are_scaled_to_the_first(tmp_path: Path, shots
     assert {cv2.imread(str(path)).shape for path in (tmp_path / "frames").glob("*.jpg")} == {(32, 48, 3)}
 
 
-def test_a_single_picture_is_no_video(tmp_path: Path) -> None:
+def test_a_single_image_is_no_video(tmp_path: Path) -> None:
     for end in ("png", "jpg", "webp", "tiff"):
         gray(1).save(tmp_path / f"a.{end}")
         assert refusal_code(tmp_path / f"a.{end}") == "video_input_single_image"
@@ -132,7 +130,7 @@ def animated(path: Path, durations_ms: list[int]) -> Path:
 
 
 @pytest.mark.parametrize("end", ["gif", "webp", "png"])
-def test_an_animated_picture_is_a_video(tmp_path: Path, end: str) -> None:
+def test_an_animated_image_is_a_video(tmp_path: Path, end: str) -> None:
     footage = found(animated(tmp_path / f"a.{end}", [100] * 6))
     assert (footage.frames, footage.fps, footage.uneven) == (6, pytest.approx(10), 0)
     assert numbers(footage, tmp_path / "frames") == list(range(6))
@@ -140,7 +138,7 @@ def test_an_animated_picture_is_a_video(tmp_path: Path, end: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["gif", "webp", "png"])
-def test_an_animated_picture_of_uneven_times_keeps_them(tmp_path: Path, end: str) -> None:
+def test_an_animated_image_of_uneven_times_keeps_them(tmp_path: Path, end: str) -> None:
     footage = found(animated(tmp_path / f"a.{end}", [100, 100, 500, 100, 1000]))
     assert footage.uneven == 5
     assert footage.frames / footage.fps == pytest.approx(1.8, abs=1 / footage.fps)
@@ -160,7 +158,7 @@ def test_frames_of_a_folder_are_taken_again_once_it_changed(tmp_path: Path, shot
     assert numbers(found(shots), frames)[0] == 9
 
 
-def test_a_folder_that_lost_a_picture_says_so(tmp_path: Path, shots: Path) -> None:
+def test_a_folder_that_lost_an_image_says_so(tmp_path: Path, shots: Path) -> None:
     footage = found(shots)
     (shots / "shot 5.png").unlink()
     with refuses(VideoError, "video_input_gone"):

@@ -229,7 +229,7 @@ def test_a_turned_video_is_upright(
 def test_a_mirrored_video_is_shown_mirrored(
     tmp_path: Path, turn_deg: int, mirror: str, size: tuple[int, int]
 ) -> None:
-    """Compared with the picture that ffmpeg shows."""
+    """Compared with the image that ffmpeg shows."""
     gray_clip(tmp_path / "a.mp4")
     shown = ("-display_rotation", turn_deg, f"-display_{mirror}flip")
     ffmpeg(*shown, "-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "turned.mp4")

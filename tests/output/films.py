@@ -1,4 +1,4 @@
-"""Small films and false ffmpegs for the tests of this folder."""
+"""Small videos and false ffmpegs for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FFMPEG = find_ffmpeg(None)
 
 
 def chart(width: int, height: int, frame: int = 0) -> NDArray[np.uint8]:
-    """A picture whose left half is red, right half blue, with a brightness that tells the frame."""
+    """An image whose left half is red, right half blue, with a brightness that tells the frame."""
     picture = np.zeros((height, width, 3), np.uint8)
     picture[:, : width // 2, 0] = 200 - frame
     picture[:, width // 2 :, 2] = 200 - frame

@@ -1,4 +1,4 @@
-"""Settings inside pictures and films that unpack large, nest deep or never end: refused before they are parsed."""
+"""Settings inside images and videos that unpack large, nest deep or never end: refused before they are parsed."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_a_run_is_there_with_its_checkpoint_or_its_settings(tmp_path: Path, name
     assert said(tmp_path) == []
 
 
-def test_a_film_that_begins_anew_looks_for_none(tmp_path: Path) -> None:
+def test_a_video_that_begins_anew_looks_for_none(tmp_path: Path) -> None:
     assert said(tmp_path, None) == []
 
 

@@ -118,7 +118,7 @@ def test_an_unfinished_file_leaves_nothing(tmp_path: Path) -> None:
     per_second=st.integers(0, 60),
     keys=st.sets(st.integers(0, 220), max_size=9),
 )
-def test_entries_last_as_long_as_the_film(frames: int, fps: float, per_second: int, keys: set[int]) -> None:
+def test_entries_last_as_long_as_the_video(frames: int, fps: float, per_second: int, keys: set[int]) -> None:
     made = spans(frames, fps, per_second, keys)
     assert [frame for span in made for frame in range(span.first, span.end)] == list(range(frames))
     assert [span.number for span in made] == list(range(1, len(made) + 1))

@@ -33,7 +33,7 @@ def film(path: Path, frames: int = 5, width: int = 32, height: int = 16, **optio
         return writer.finish()
 
 
-def test_a_film_shows_the_frames(tmp_path: Path) -> None:
+def test_a_video_shows_the_frames(tmp_path: Path) -> None:
     path = tmp_path / "Film – 城.mp4"
     assert film(path, crf=0) == 5
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
@@ -46,14 +46,14 @@ def test_a_film_shows_the_frames(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(33, 16), (32, 17), (31, 15), (1, 1)])
-def test_odd_sizes_are_padded_in_the_film_only(tmp_path: Path, width: int, height: int) -> None:
+def test_odd_sizes_are_padded_in_the_video_only(tmp_path: Path, width: int, height: int) -> None:
     assert film(tmp_path / "a.mp4", 3, width, height) == 3
     even = (width + width % 2, height + height % 2)
     assert f", {even[0]}x{even[1]}" in streams(tmp_path / "a.mp4")
     assert decoded(tmp_path / "a.mp4", *even).shape[0] == 3
 
 
-def test_a_film_tells_its_colours_and_rate(tmp_path: Path) -> None:
+def test_a_video_tells_its_colours_and_rate(tmp_path: Path) -> None:
     film(tmp_path / "a.mp4", fps=12.5)
     said = streams(tmp_path / "a.mp4")
     assert "yuv420p(tv, bt709" in said
@@ -70,7 +70,7 @@ def test_a_film_tells_its_colours_and_rate(tmp_path: Path) -> None:
     ],
     ids=["odd characters", "2 MB", "empty"],
 )
-def test_settings_travel_in_the_film(tmp_path: Path, settings: dict[str, object]) -> None:
+def test_settings_travel_in_the_video(tmp_path: Path, settings: dict[str, object]) -> None:
     film(tmp_path / "a.mp4", settings_json=json.dumps(settings, ensure_ascii=False))
     assert read_video_settings(tmp_path / "a.mp4") == settings
 
@@ -97,11 +97,11 @@ def test_settings_outlive_sound_and_subtitles(tmp_path: Path) -> None:
     assert "Duration: 00:00:00.5" in said
 
 
-def test_sound_shorter_than_the_film_costs_no_frame(tmp_path: Path) -> None:
+def test_sound_shorter_than_the_video_costs_no_frame(tmp_path: Path) -> None:
     assert film(tmp_path / "a.mp4", 30, audio=sound(tmp_path / "tone.mp3", 0.3)) == 30
 
 
-def test_a_film_without_settings_says_so(tmp_path: Path) -> None:
+def test_a_video_without_settings_says_so(tmp_path: Path) -> None:
     film(tmp_path / "a.mp4")
     for path in (tmp_path / "a.mp4", tmp_path / "none.mp4"):
         with pytest.raises(SettingsError, match=path.name):
@@ -209,7 +209,7 @@ def test_what_is_no_sound_is_refused_in_our_own_words(tmp_path: Path, content: b
     assert "ffmpeg ended" not in str(caught.value)
 
 
-def test_a_silent_film_is_no_soundtrack(tmp_path: Path) -> None:
+def test_a_silent_video_is_no_soundtrack(tmp_path: Path) -> None:
     film(tmp_path / "silent.mp4")
     with refuses(VideoError, "soundtrack_silent", "soundtrack_path", "silent.mp4"):
         film(tmp_path / "a.mp4", audio=tmp_path / "silent.mp4")
@@ -236,7 +236,7 @@ def test_a_full_disk_can_be_tried_again(tmp_path: Path) -> None:
         film(tmp_path / "a.mp4", ffmpeg=program)
 
 
-def test_a_film_of_another_length_is_an_error(tmp_path: Path) -> None:
+def test_a_video_of_another_length_is_an_error(tmp_path: Path) -> None:
     film(tmp_path / "short.mp4", 1)
     body = (
         f"import os, shutil; '-progress' not in sys.argv or os.execv({FFMPEG!r}, [{FFMPEG!r}, *sys.argv[1:]]); "
@@ -259,7 +259,7 @@ def test_a_hung_ffmpeg_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         programs.run_ffmpeg(program, [], "Waiting", 0.2)
 
 
-def test_one_thread_watches_a_film_and_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_thread_watches_a_video_and_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[threading.Thread] = []
     start = threading.Thread.start
 
@@ -331,7 +331,7 @@ def _film_that_fails(path: Path) -> None:
         raise KeyError
 
 
-def test_leaving_the_context_finishes_the_film(tmp_path: Path) -> None:
+def test_leaving_the_context_finishes_the_video(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "a.mp4", width=32, height=16, fps=10, ffmpeg=FFMPEG) as writer:
         writer.write(chart(32, 16))
     assert count_frames(tmp_path / "a.mp4") == 1
@@ -357,7 +357,7 @@ def test_an_abort_frees_a_thread_that_writes(tmp_path: Path) -> None:
     assert len(caught) == 1
 
 
-def test_a_film_of_no_frames_is_an_error(tmp_path: Path) -> None:
+def test_a_video_of_no_frames_is_an_error(tmp_path: Path) -> None:
     with refuses(VideoError, "video_without_frames"):
         film(tmp_path / "a.mp4", 0)
 
@@ -368,7 +368,7 @@ def test_sizes_and_rates_are_above_zero(tmp_path: Path, bad: dict[str, float]) -
         film(tmp_path / "a.mp4", **bad)
 
 
-def test_frames_have_the_film_s_size(tmp_path: Path) -> None:
+def test_frames_have_the_video_s_size(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "a.mp4", width=32, height=16, fps=10, ffmpeg=FFMPEG) as writer:
         for wrong in (chart(16, 16), chart(32, 16).astype(float)):
             with pytest.raises(ValueError, match="uint8"):
@@ -376,7 +376,7 @@ def test_frames_have_the_film_s_size(tmp_path: Path) -> None:
         writer.abort()
 
 
-def test_a_gif_has_the_film_s_frames(tmp_path: Path) -> None:
+def test_a_gif_has_the_video_s_frames(tmp_path: Path) -> None:
     film(tmp_path / "a.mp4")
     write_gif(tmp_path / "a.mp4", tmp_path / "a.gif", 10, FFMPEG)
     with Image.open(tmp_path / "a.gif") as picture:

@@ -1,4 +1,4 @@
-"""Small videos for the tests of films that are made of them."""
+"""Small videos for the tests of videos that are made of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FFMPEG = find_ffmpeg(None)
 
 
 def clip(path: Path, pictures: np.ndarray, *, fps: int = 10, sound: bool = False) -> Path:
-    """Write (N, H, W, 3) uint8 RGB pictures as a film of hardly any loss, with or without a tone."""
+    """Write (N, H, W, 3) uint8 RGB images as a video of hardly any loss, with or without a tone."""
     count, height, width = pictures.shape[:3]
     raw = path.with_suffix(".raw")
     raw.write_bytes(np.ascontiguousarray(pictures).tobytes())
@@ -27,11 +27,11 @@ def clip(path: Path, pictures: np.ndarray, *, fps: int = 10, sound: bool = False
 
 
 def levels(count: int, *, height: int = 64, width: int = 64) -> np.ndarray:
-    """Pictures whose number k has the level 10 + 20 k everywhere."""
+    """Images whose number k has the level 10 + 20 k everywhere."""
     steps = (10 + 20 * np.arange(count)).astype(np.uint8)
     return np.broadcast_to(steps[:, None, None, None], (count, height, width, 3))
 
 
 def said(picture: np.ndarray) -> float:
-    """The number that a picture of `levels` says."""
+    """The number that an image of `levels` says."""
     return (float(picture.mean()) - 10) / 20

@@ -1,4 +1,4 @@
-"""Beside the rendering: films of the frames so far, the log of every step, depth models and settings that are kept."""
+"""Beside the rendering: videos of the frames so far, the log of every step, depth models and settings that are kept."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TestPreview:
     FILM = {"W": 64, "H": 64, "max_frames": 25, "steps": 1}  # noqa: RUF012
 
     @pytest.mark.parametrize("how", [PAUSING, CONCURRENT])
-    def test_the_frames_so_far_become_a_film(self, tmp_path: Path, how: str) -> None:
+    def test_the_frames_so_far_become_a_video(self, tmp_path: Path, how: str) -> None:
         options = {**QUICK, "deforum_preview": how, "deforum_preview_interval_frames": 10}
         seen: list[int] = []
 
@@ -64,7 +64,7 @@ class TestPreview:
         result = rendered(prepared(tmp_path, {**QUICK, "deforum_preview_interval_frames": 10}, **self.FILM))
         assert not preview_of(result).exists()
 
-    def test_one_that_fails_is_the_last_and_the_film_goes_on(
+    def test_one_that_fails_is_the_last_and_the_video_goes_on(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         tried: list[Any] = []
@@ -160,7 +160,7 @@ class TestKeptSettings:
         deforum_enable_persistent_settings=True, deforum_persistent_settings_path="kept/last.txt"
     )
 
-    def test_the_next_start_begins_with_the_settings_of_the_newest_film(self, tmp_path: Path) -> None:
+    def test_the_next_start_begins_with_the_settings_of_the_newest_video(self, tmp_path: Path) -> None:
         job = {
             "W": 64,
             "H": 64,

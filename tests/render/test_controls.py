@@ -1,4 +1,4 @@
-"""ControlNet units in films: what each drawing is steered by, where it comes from, and what is told beforehand."""
+"""ControlNet units in videos: what each drawing is steered by, where it comes from, and what is told beforehand."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def controls(engine: NoisyEngine) -> list[tuple[Control, ...]]:
 
 
 def numbers(engine: NoisyEngine) -> list[list[int]]:
-    """Which picture of `levels` each drawing is steered by."""
+    """Which image of `levels` each drawing is steered by."""
     return [[round(said(to_bytes(one.image))) for one in shown] for shown in controls(engine)]
 
 
@@ -106,7 +106,7 @@ def test_a_shorter_video_holds_its_last_frame(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "pattern", "gif", "webp", "png"])
-def test_pictures_serve_as_videos(tmp_path: Path, kind: str) -> None:
+def test_images_serve_as_videos(tmp_path: Path, kind: str) -> None:
     """For units, masks, and the video that is repainted alike."""
     frames = [Pillow.fromarray(one) for one in levels(5)]
     if kind in ("folder", "pattern"):
@@ -133,7 +133,7 @@ def test_pictures_serve_as_videos(tmp_path: Path, kind: str) -> None:
     assert film(tmp_path / "hybrid", Steered(), **hybrid).frames == 5
 
 
-def test_a_picture_serves_all_frames(tmp_path: Path, picture: str) -> None:
+def test_an_image_serves_all_frames(tmp_path: Path, picture: str) -> None:
     engine = Steered()
     result = film(tmp_path, engine, **unit(vid_path=picture))
     shown = [one[0].image for one in controls(engine)]
@@ -144,7 +144,7 @@ def test_a_picture_serves_all_frames(tmp_path: Path, picture: str) -> None:
     assert [path.name for path in folder.glob("*.jpg")] == ["000000000.jpg"]
 
 
-def test_masks_have_their_own_folder_and_the_size_of_the_picture(tmp_path: Path, picture: str) -> None:
+def test_masks_have_their_own_folder_and_the_size_of_the_image(tmp_path: Path, picture: str) -> None:
     mask = np.zeros((64, 64, 3), np.uint8)
     mask[:32] = 255
     cv2.imwrite(str(tmp_path / "mask.png"), mask)
@@ -198,7 +198,7 @@ def test_loopback_with_an_init_image(tmp_path: Path, picture: str) -> None:
     assert torch.equal(first.controls[0].image, first.init_image)
 
 
-def test_a_unit_without_a_picture_follows_the_frames(tmp_path: Path, picture: str, video: str) -> None:
+def test_a_unit_without_an_image_follows_the_frames(tmp_path: Path, picture: str, video: str) -> None:
     engine = Steered()
     changes = {"animation_mode": "Video Input", "video_init_path": video, "max_frames": 7}
     film(tmp_path / "a", engine, **changes, **unit())
@@ -208,7 +208,7 @@ def test_a_unit_without_a_picture_follows_the_frames(tmp_path: Path, picture: st
 
 
 def test_every_pass_is_steered_by_what_it_is_drawn_from(tmp_path: Path, video: str) -> None:
-    """Order of operations: redo passes first, each steered by the picture before it in a loop, by its own otherwise."""
+    """Order of operations: redo passes first, each steered by the image before it in a loop, by its own otherwise."""
     engine = Steered()
     redo = {"diffusion_redo": 2, "optical_flow_redo_generation": "DIS Medium", "max_frames": 2}
     film(tmp_path, engine, **redo, **unit(1, vid_path=video), **unit(3, loopback_mode=True))
@@ -241,7 +241,7 @@ def test_a_black_frame_is_drawn_anew_with_its_units(tmp_path: Path, picture: str
 
 
 def test_a_part_that_is_repainted_at_full_size_is_steered_by_its_part(tmp_path: Path) -> None:
-    """The mask's box is the lower right quarter, enlarged; so is the picture that steers, and its mask."""
+    """The mask's box is the lower right quarter, enlarged; so is the image that steers, and its mask."""
     slopes = np.add.outer(np.arange(128), np.arange(128)).astype(np.uint8).repeat(3).reshape(128, 128, 3)
     cv2.imwrite(str(tmp_path / "slopes.png"), slopes)
     mask = np.zeros((64, 64), np.uint8)
@@ -315,7 +315,7 @@ def test_resumed_bit_for_bit(tmp_path: Path, video: str, picture: str, after: in
 
 
 def test_other_runs_of_the_folder_do_not_change_what_steers(tmp_path: Path, video: str, picture: str) -> None:
-    """Kept frames are taken only where they are of the same file; a still picture lies where a first frame does."""
+    """Kept frames are taken only where they are of the same file; a still image lies where a first frame does."""
     for source, wanted in ((video, 0), (picture, 4), (video, 0), (video, 0), (picture, 4)):
         engine = Steered()
         film(
@@ -415,7 +415,7 @@ def test_told_before_the_first_frame(
     assert sentence in found[setting]
 
 
-def test_a_loop_needs_pictures(tmp_path: Path) -> None:
+def test_a_loop_needs_images(tmp_path: Path) -> None:
     """A frame without one is drawn without the unit."""
     assert prepared(tmp_path, **unit(loopback_mode=True)).missing == ()
     for changes, setting in (

@@ -1,4 +1,4 @@
-"""Long films: what a hundred frames of the same operations do to colours, brightness and edges."""
+"""Long videos: what a hundred frames of the same operations do to colours, brightness and edges."""
 
 from __future__ import annotations
 

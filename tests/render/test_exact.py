@@ -39,7 +39,7 @@ WIDE = {"translation_x": "0: (75)"}
 
 
 class Boxes:
-    """Sees a near box in the middle of a far wall, wherever the picture is."""
+    """Sees a near box in the middle of a far wall, wherever the image is."""
 
     name = "boxes"
 
@@ -189,7 +189,7 @@ def test_a_near_thing_keeps_its_size_and_leaves_no_smear(tmp_path: Path) -> None
     assert abs(red["classic"] - 24 * 16) > 48
 
 
-def test_depth_is_looked_at_once_a_picture(tmp_path: Path) -> None:
+def test_depth_is_looked_at_once_an_image(tmp_path: Path) -> None:
     looks = []
 
     class Counting(Boxes):

@@ -1,4 +1,4 @@
-"""Films that follow motion: between key frames, and from a diffusion that only tells where things go."""
+"""Videos that follow motion: between key frames, and from a diffusion that only tells where things go."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_in_between_frames_follow_the_disc(tmp_path: Path) -> None:
 
 
 class ChangingEngine(NoisyEngine):
-    """Draws a soft ground, and on it what the picture before had nothing of."""
+    """Draws a soft ground, and on it what the image before had nothing of."""
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         self.requests.append(request)
@@ -81,8 +81,8 @@ class ChangingEngine(NoisyEngine):
         return ground + 0.3 * resized(random_image(9, 9, 20 + len(self.requests)), 64, 64)
 
 
-def test_what_has_no_way_to_the_other_picture_fades(tmp_path: Path) -> None:
-    """Two pictures of different things: a flow between them would tear both."""
+def test_what_has_no_way_to_the_other_image_fades(tmp_path: Path) -> None:
+    """Two images of different things: a flow between them would tear both."""
     changes = {"diffusion_cadence": 4, "max_frames": 9}
     followed = pictures(film(tmp_path / "a", ChangingEngine(), optical_flow_cadence="DIS Fine", **changes))
     blended = pictures(film(tmp_path / "b", ChangingEngine(), **changes))
@@ -140,7 +140,7 @@ class Lens:
         return flow
 
 
-def test_flow_redo_pushes_its_picture_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flow_redo_pushes_its_image_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lens, engine = Lens(), NoisyEngine()
     monkeypatch.setattr("deforum_helpers.pipeline.sources.make_flow_estimator", lambda name, device: lens)
     film(
@@ -173,7 +173,7 @@ def test_extra_diffusions_are_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["2D", "3D"])
-def test_a_resumed_film_is_the_same_to_the_bit(tmp_path: Path, mode: str) -> None:
+def test_a_resumed_video_is_the_same_to_the_bit(tmp_path: Path, mode: str) -> None:
     changes = {
         "animation_mode": mode,
         "optical_flow_cadence": "DIS Medium",

@@ -1,4 +1,4 @@
-"""What the frames of a film look like: where they start, how groups fade, and when depth is looked at."""
+"""What the frames of a video look like: where they start, how groups fade, and when depth is looked at."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PLAIN = {
 
 
 class CountingDepth:
-    """A slope; counts the pictures that were looked at."""
+    """A slope; counts the images that were looked at."""
 
     name = "slope"
 
@@ -55,8 +55,8 @@ def pictures(result: RunResult) -> list[np.ndarray]:
     return [read_frame(path) for path in frame_files(result.outdir)]
 
 
-def test_a_group_fades_from_the_old_picture_to_the_anchor(tmp_path: Path) -> None:
-    """Frame i of n is (1 - i/n) of the old picture and i/n of the anchor."""
+def test_a_group_fades_from_the_old_image_to_the_anchor(tmp_path: Path) -> None:
+    """Frame i of n is (1 - i/n) of the old image and i/n of the anchor."""
     frames = pictures(film(tmp_path, **PLAIN, diffusion_cadence=4, max_frames=9))
     old, anchor = frames[3].astype(float), frames[7].astype(float)
     for number, index in enumerate(range(4, 8), start=1):
@@ -66,8 +66,8 @@ def test_a_group_fades_from_the_old_picture_to_the_anchor(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("frames", [9, 10, 11, 12, 13])
-def test_a_film_does_not_jump_at_its_end(tmp_path: Path, frames: int) -> None:
-    """Where the film ends before the next picture is due, that picture comes no faster than any other."""
+def test_a_video_does_not_jump_at_its_end(tmp_path: Path, frames: int) -> None:
+    """Where the video ends before the next image is due, that image comes no faster than any other."""
     shown = pictures(film(tmp_path, **PLAIN, diffusion_cadence=4, max_frames=frames))
     assert len(shown) == frames
     steps = [np.abs(b.astype(float) - a).mean() for a, b in pairwise(shown)]
@@ -75,7 +75,7 @@ def test_a_film_does_not_jump_at_its_end(tmp_path: Path, frames: int) -> None:
 
 
 @pytest.mark.parametrize("given", ["path", "data"])
-def test_a_film_starts_from_its_init_image(given: str, tmp_path: Path) -> None:
+def test_a_video_starts_from_its_init_image(given: str, tmp_path: Path) -> None:
     x, y = np.meshgrid(np.arange(64, dtype=np.uint8), np.arange(64, dtype=np.uint8))
     bgr = np.dstack([x * 3, y * 2, x + y])
     path = tmp_path / "begin.png"
@@ -93,22 +93,22 @@ def test_a_film_starts_from_its_init_image(given: str, tmp_path: Path) -> None:
     )
 
 
-def test_a_2d_film_never_loads_a_depth_model(tmp_path: Path) -> None:
+def test_a_2d_video_never_loads_a_depth_model(tmp_path: Path) -> None:
     film(tmp_path, animation_mode="2D", depth_algorithm="Midas-3-Hybrid")
 
 
 @pytest.mark.parametrize(
     "changes", [{"use_depth_warping": False, "translation_z": "0:(5)"}, {"translation_z": "0:(0)"}]
 )
-def test_a_3d_film_that_needs_no_depth_loads_no_model(changes: dict[str, str], tmp_path: Path) -> None:
+def test_a_3d_video_that_needs_no_depth_loads_no_model(changes: dict[str, str], tmp_path: Path) -> None:
     film(tmp_path, animation_mode="3D", **changes)
 
 
 @pytest.mark.parametrize(("cadence", "unfinished"), [(1, 0), (2, 1), (3, 2)])
 def test_there_is_one_look_for_every_move(cadence: int, unfinished: int, tmp_path: Path) -> None:
-    """The fading picture moves through the depth of the anchor, which is looked at once.
+    """The fading image moves through the depth of the anchor, which is looked at once.
 
-    An anchor that the film ends too soon for does not move itself, so it is looked at for the fading picture alone.
+    An anchor that the video ends too soon for does not move itself, so it is looked at for the fading image alone.
     """
     depth = CountingDepth()
     film(
@@ -132,7 +132,7 @@ def test_depth_maps_have_one_scale_for_the_whole_run(tmp_path: Path) -> None:
     assert abs(int(maps[0][0, 0, 0]) - int(maps[0][-1, 0, 0])) == 255
 
 
-def test_colours_follow_the_given_picture(tmp_path: Path) -> None:
+def test_colours_follow_the_given_image(tmp_path: Path) -> None:
     path = tmp_path / "green.png"
     pixels = np.random.default_rng(0).integers(0, 60, (64, 64, 3), np.uint8) + np.uint8([0, 150, 0])
     cv2.imwrite(str(path), pixels)
@@ -145,7 +145,7 @@ def test_colours_follow_the_given_picture(tmp_path: Path) -> None:
         assert max(red, blue) < 60
 
 
-def test_grayscale_films_are_gray(tmp_path: Path) -> None:
+def test_grayscale_videos_are_gray(tmp_path: Path) -> None:
     for frame in pictures(film(tmp_path, color_force_grayscale=True, diffusion_cadence=2)):
         np.testing.assert_array_equal(frame[..., 0], frame[..., 1])
         np.testing.assert_array_equal(frame[..., 0], frame[..., 2])

@@ -1,4 +1,4 @@
-"""Whole films on a GPU: the pictures of the CPU's film, the same ones each time, resumed to the bit."""
+"""Whole videos on a GPU: the images of the CPU's video, the same ones each time, resumed to the bit."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
 
 
 def film(root: Path, device: str, settings: dict[str, Any], stop: int | None = None) -> list[np.ndarray]:
-    """The frames of a film, which is stopped once and resumed where `stop` names a frame."""
+    """The frames of a video, which is stopped once and resumed where `stop` names a frame."""
     job, cancel = prepared(root, **settings), CancelToken()
 
     def report(progress: Progress) -> None:
@@ -75,7 +75,7 @@ def film(root: Path, device: str, settings: dict[str, Any], stop: int | None = N
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("settings", FILMS, indirect=True)
-def test_gpu_films(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_gpu_videos(settings: dict[str, Any], tmp_path: Path) -> None:
     whole = film(tmp_path / "whole", GPU, settings)
     resumed = film(tmp_path / "resumed", GPU, settings, stop=3)
     on_cpu = film(tmp_path / "cpu", "cpu", settings)

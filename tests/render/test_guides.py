@@ -1,4 +1,4 @@
-"""Guided images: which picture, how much of it, its colours, its strength; and what cannot be one."""
+"""Guided images: which image, how much of it, its colours, its strength; and what cannot be one."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def film(root: Path, engine: NoisyEngine, **changes: Any) -> RunResult:
     ],
 )
 def test_classics_numbers(frame: int, number: int, share: float) -> None:
-    """Pictures at 0, 20 and 30; 20 frames apart, then 10, then as if 25."""
+    """Images at 0, 20 and 30; 20 frames apart, then 10, then as if 25."""
     guide = guide_at(GuideImages((0, 20, 30), ("a", "b", "c")), frame, False, AT)
     assert guide is not None
     assert guide.number == number
@@ -78,7 +78,7 @@ def test_no_tweening_frames_leave_the_faint_share() -> None:
     assert guide.share == 0.07
 
 
-def test_the_film_starts_from_the_first_picture_and_passes_by_the_second(tmp_path: Path, images: str) -> None:
+def test_the_video_starts_from_the_first_image_and_passes_by_the_second(tmp_path: Path, images: str) -> None:
     engine = NoisyEngine()
     film(
         tmp_path,
@@ -116,7 +116,7 @@ def test_odd_keys_are_told(tmp_path: Path, images: str) -> None:
     assert all(any(key in warning for warning in told) for key in ("-3", "1.5", "'2'"))
 
 
-def test_colours_move_towards_the_picture(tmp_path: Path, images: str) -> None:
+def test_colours_move_towards_the_image(tmp_path: Path, images: str) -> None:
     engine = NoisyEngine()
     result = film(
         tmp_path,
@@ -143,7 +143,7 @@ def test_strength_at_prompts(tmp_path: Path, images: str) -> None:
     assert [round(1 - key.request.denoising_strength, 3) for key in keys][1:] == [0.8, 0.8, 0.2, 0.8]
 
 
-def test_a_resumed_film_is_the_same_to_the_bit(tmp_path: Path, images: str) -> None:
+def test_a_resumed_video_is_the_same_to_the_bit(tmp_path: Path, images: str) -> None:
     changes = {"init_images": images, "max_frames": 8, "diffusion_cadence": 2, "noise_schedule": "0:(0.1)"}
     whole = [read_frame(path) for path in frame_files(film(tmp_path / "a", NoisyEngine(), **changes).outdir)]
     job, cancel = prepared(tmp_path / "b", QUICK, **STILL | changes), CancelToken()

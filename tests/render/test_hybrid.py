@@ -1,4 +1,4 @@
-"""Hybrid video: frames follow a video's motion and have its picture laid over them."""
+"""Hybrid video: frames follow a video's motion and have its image laid over them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def spots(tmp_path: Path) -> str:
 def test_frames_move_as_the_video_moves(
     tmp_path: Path, walk: str, spots: str, motion: str, cadence: int
 ) -> None:
-    """The video moves three pixels a frame; so does a film that starts from another picture."""
+    """The video moves three pixels a frame; so does a video that starts from another image."""
     frames = pictures(
         film(
             tmp_path,
@@ -136,7 +136,7 @@ def test_the_flow_factor_and_its_direction(tmp_path: Path, walk: str) -> None:
     assert np.abs(there[5][16:-16, 24:-8].astype(int) - video[5][16:-16, 24:-8]).mean() < 6
 
 
-def test_consistency_and_the_previous_picture(tmp_path: Path, walk: str) -> None:
+def test_consistency_and_the_previous_image(tmp_path: Path, walk: str) -> None:
     first = {"video_init_path": walk, "hybrid_motion": "Optical Flow", "hybrid_motion_use_prev_img": True}
     video = walking(6)
     for changes in ({}, {"hybrid_flow_consistency": True, "hybrid_consistency_blur": 1}):
@@ -179,7 +179,7 @@ def test_the_video_is_laid_over(tmp_path: Path, steps: str, when: str) -> None:
     ],
 )
 def test_masks_decide_where_it_shows(tmp_path: Path, steps: str, kind: str, left: str, right: str) -> None:
-    """Near things are bright in the mask, and the film shows where it is bright."""
+    """Near things are bright in the mask, and the video shows where it is bright."""
     frames = pictures(
         film(
             tmp_path,
@@ -280,7 +280,7 @@ def test_the_order_of_a_key_frame(tmp_path: Path, steps: str) -> None:
 
 
 @pytest.mark.parametrize("cadence", [1, 2])
-def test_a_resumed_film_is_the_same_to_the_bit(tmp_path: Path, walk: str, cadence: int) -> None:
+def test_a_resumed_video_is_the_same_to_the_bit(tmp_path: Path, walk: str, cadence: int) -> None:
     changes = {
         "video_init_path": walk,
         "hybrid_motion": "Optical Flow",

@@ -100,7 +100,7 @@ def test_nothing_else_happens(tmp_path: Path) -> None:
     assert [key.index for key in keys] == list(range(5))
 
 
-def test_a_resumed_film_is_the_same_to_the_bit(tmp_path: Path) -> None:
+def test_a_resumed_video_is_the_same_to_the_bit(tmp_path: Path) -> None:
     whole = pictures(film(tmp_path / "whole", NoisyEngine()))
     job, cancel = prepared(tmp_path / "parts", QUICK, **PLAIN), CancelToken()
     told: list[Progress] = []

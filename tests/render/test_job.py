@@ -81,7 +81,7 @@ def test_a_job_leaves_all_its_files(tmp_path: Path) -> None:
     assert [kinds.count(kind) for kind in ("frame", "depth", "video", "gif", "settings")] == [5, 5, 1, 1, 1]
 
 
-def test_settings_travel_in_frames_and_film(tmp_path: Path) -> None:
+def test_settings_travel_in_frames_and_video(tmp_path: Path) -> None:
     job = prepared(tmp_path, QUICK, seed=-1)
     result = rendered(job)
     text = json.loads((result.outdir / f"{result.timestring}_settings.txt").read_text(encoding="utf-8"))
@@ -171,7 +171,7 @@ def test_a_resumed_run_in_a_folder_of_its_own_keeps_its_drawn_seed(tmp_path: Pat
     assert again.settings.seed == 11
 
 
-def test_a_cancelled_run_keeps_its_frames_as_a_film(tmp_path: Path) -> None:
+def test_a_cancelled_run_keeps_its_frames_as_a_video(tmp_path: Path) -> None:
     token = CancelToken()
     with pytest.raises(Cancelled):
         rendered(prepared(tmp_path, QUICK), None, stopped_at(3, token, "cancel"), cancel=token)
@@ -180,7 +180,7 @@ def test_a_cancelled_run_keeps_its_frames_as_a_film(tmp_path: Path) -> None:
     assert count_frames(next(outdir.glob("*.mp4"))) == 3
 
 
-def test_a_run_cancelled_after_one_frame_has_no_film(tmp_path: Path) -> None:
+def test_a_run_cancelled_after_one_frame_has_no_video(tmp_path: Path) -> None:
     token = CancelToken()
     with pytest.raises(Cancelled):
         rendered(prepared(tmp_path, QUICK), None, stopped_at(1, token, "cancel"), cancel=token)
@@ -273,7 +273,7 @@ def test_resume_with_a_missing_depth_map_names_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["video", "upscaled_video"])
-def test_a_film_that_was_damaged_before_its_end_was_told_is_made_again(kind: str, tmp_path: Path) -> None:
+def test_a_video_that_was_damaged_before_its_end_was_told_is_made_again(kind: str, tmp_path: Path) -> None:
     """Its size alone tells nothing: a power failure may leave a file of zeros."""
     job = prepared(tmp_path, QUICK, r_upscale_video=True, r_upscale_model="Lanczos")
     result = rendered(job)
@@ -527,7 +527,7 @@ def test_the_null_engine_returns_what_it_is_given(tmp_path: Path) -> None:
         np.testing.assert_array_equal(picture, first)
 
 
-def test_delete_imgs_leaves_the_film(tmp_path: Path) -> None:
+def test_delete_imgs_leaves_the_video(tmp_path: Path) -> None:
     result = rendered(prepared(tmp_path, QUICK, delete_imgs=True))
     assert not list(frame_files(result.outdir))
     assert count_frames(result.video) == 5

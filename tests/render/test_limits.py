@@ -1,4 +1,4 @@
-"""Values of schedules that no frame can be made of, and those that leave nothing of a picture."""
+"""Values of schedules that no frame can be made of, and those that leave nothing of an image."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_view_without_perspective_is_refused_where_it_is_used(fv: str, frame: 
 
 
 @pytest.mark.parametrize("schedule", ["0:(0)", "0:(1/0)", "0:(one)"])
-def test_a_schedule_without_effect_fails_no_film(schedule: str, tmp_path: Path) -> None:
+def test_a_schedule_without_effect_fails_no_video(schedule: str, tmp_path: Path) -> None:
     settings = {**SMALL, "animation_mode": "3D", "aspect_ratio_schedule": schedule}
     with pytest.raises(SettingsError, match="aspect_ratio_schedule"):
         prepare({**settings, "aspect_ratio_use_old_formula": False}, host(tmp_path))

@@ -1,4 +1,4 @@
-"""Films that are repainted in parts: what stays, what is diffused, where noise falls, what comes back."""
+"""Videos that are repainted in parts: what stays, what is diffused, where noise falls, what comes back."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def pictures(result: RunResult) -> list[np.ndarray]:
 
 @pytest.fixture
 def right(tmp_path: Path) -> str:
-    """A mask file that is white on its right half, twice the size of the film."""
+    """A mask file that is white on its right half, twice the size of the video."""
     mask = np.zeros((128, 128), np.uint8)
     mask[:, 64:] = 255
     cv2.imwrite(str(tmp_path / "right.png"), mask)
@@ -109,7 +109,7 @@ def test_without_an_init_image_the_first_frame_is_whole(tmp_path: Path, right: s
 
 
 def test_what_leaves_the_mask_is_put_back(tmp_path: Path, right: str, blue: str) -> None:
-    """The film moves to the left; outside of the mask stands the init image, in between frames too."""
+    """The video moves to the left; outside of the mask stands the init image, in between frames too."""
     move = {"zoom": "0:(1)", "translation_x": "0:(-8)", "diffusion_cadence": 2, "max_frames": 5}
     common = {"use_init": True, "init_image": blue, "use_mask": True, "mask_file": right}
     for overlay in (True, False):
@@ -206,7 +206,7 @@ def test_redo_passes_stay_in_the_mask(tmp_path: Path, right: str) -> None:
 
 
 @pytest.mark.parametrize("cadence", [1, 3])
-def test_a_resumed_film_is_the_same_to_the_bit(tmp_path: Path, right: str, blue: str, cadence: int) -> None:
+def test_a_resumed_video_is_the_same_to_the_bit(tmp_path: Path, right: str, blue: str, cadence: int) -> None:
     changes = {
         "use_init": True,
         "init_image": blue,
@@ -314,7 +314,7 @@ NOWHERE = "https://127.0.0.1:1/nowhere.png"
     ],
     ids=lambda changes: "-".join(changes),
 )
-def test_files_that_the_film_does_not_read_are_not_asked_for(
+def test_files_that_the_video_does_not_read_are_not_asked_for(
     tmp_path: Path, right: str, blue: str, black_video: str, changes: dict[str, Any]
 ) -> None:
     files = {"<right>": right, "<blue>": blue, "<video>": black_video}
@@ -335,7 +335,7 @@ def test_files_that_the_film_does_not_read_are_not_asked_for(
         {"color_coherence": "Image", "color_coherence_image_path": "nowhere.png"},
     ],
 )
-def test_files_that_the_film_reads_must_be_there(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_files_that_the_video_reads_must_be_there(tmp_path: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=r"does not exist"):
         prepared(tmp_path, QUICK, **STILL | changes)
 

@@ -50,7 +50,7 @@ def rendered(job: Prepared) -> RunResult:
 
 
 def heard(video: Path) -> np.ndarray:
-    """The sound of a film, mono at `RATE_HZ`."""
+    """The sound of a video, mono at `RATE_HZ`."""
     command = [FFMPEG, "-loglevel", "error", "-i", str(video), "-map", "0:a:0"]
     raw = subprocess.run(
         [*command, "-ac", "1", "-ar", str(RATE_HZ), "-f", "s16le", "-"],
@@ -71,7 +71,7 @@ def pitch_hz(sound: np.ndarray, begin_s: float, end_s: float) -> float:
 
 
 def tones(path: Path, *pitches_hz: int, fps: int = 10) -> Path:
-    """A video whose sound has another pitch in each second; its picture has the level 10 + 2 k at frame k."""
+    """A video whose sound has another pitch in each second; its image has the level 10 + 2 k at frame k."""
     count = len(pitches_hz) * fps
     picture = clip(
         path.with_name("picture.mp4"), levels(12, height=32, width=48).repeat(-(-count // 12), 0)[:count]
@@ -137,7 +137,7 @@ def test_sound_starts_where_the_first_frame_was_taken(tmp_path: Path) -> None:
     assert pitch_hz(heard(result.video), 0.05, 0.3) == pytest.approx(440, abs=8)
 
 
-def test_picture_and_sound_of_different_speed_are_warned_about(tmp_path: Path) -> None:
+def test_image_and_sound_of_different_speed_are_warned_about(tmp_path: Path) -> None:
     job = case(tmp_path, "init_video_sound/fps.txt")
     (text,) = (text for text in job.warnings if "times the speed" in text)
     assert "0.5 times the speed" in text
@@ -179,8 +179,8 @@ def test_a_rate_that_drifts_by_less_than_a_frame_is_not_warned_about(tmp_path: P
     assert not any("times the speed" in text for text in near.warnings)
 
 
-def test_sound_of_a_picture_that_begins_late_stays_beside_it(tmp_path: Path) -> None:
-    """The picture of this file begins half a second after its sound."""
+def test_sound_of_an_image_that_begins_late_stays_beside_it(tmp_path: Path) -> None:
+    """The image of this file begins half a second after its sound."""
     video, late = tones(tmp_path / "v.mp4", 300, 600), tmp_path / "late.mkv"
     both = [
         "-itsoffset",
@@ -224,7 +224,7 @@ def test_a_tag_before_the_sound_does_not_hide_it(tmp_path: Path) -> None:
     assert np.abs(heard(result.video)).mean() > 100
 
 
-def test_a_file_without_picture_or_sound_says_so(tmp_path: Path) -> None:
+def test_a_file_without_image_or_sound_says_so(tmp_path: Path) -> None:
     message = refused(tmp_path, "no_such_stream/audio.txt")
     assert message.startswith("video_init_path names")
     assert "has no video stream" in message

@@ -2,8 +2,8 @@
 
 A line of tests/golden/mode_traces.json is one step: the key frame's number, what happens to it and to the frames
 after it in order, and the frames that it finishes. `draw` is a diffusion: its seed, its denoising strength, "init"
-where it starts from a picture and "mask" where a part is repainted. `warp` is a move of the camera, `motion` the
-video's own, `video` a look at one of its pictures, `flow` a measurement, `depth` a look at depth. Where classic
+where it starts from an image and "mask" where a part is repainted. `warp` is a move of the camera, `motion` the
+video's own, `video` a look at one of its images, `flow` a measurement, `depth` a look at depth. Where classic
 Deforum has a trace, tests/render/test_trace.py holds it; these are the ones of what it lost, crashed at or did wrong.
 """
 
@@ -40,7 +40,7 @@ COMMON = {"zoom": "0:(1.02)", "skip_video_creation": True, "prompts": {"0": "a",
 
 
 class Diary:
-    """Writes down what a film does."""
+    """Writes down what a video does."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -149,7 +149,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def traced(
     root: Path, monkeypatch: pytest.MonkeyPatch, wish: dict[str, Any], files: dict[str, str]
 ) -> list[str]:
-    """Return the lines of the film that `wish` asks for, which may name the files."""
+    """Return the lines of the video that `wish` asks for, which may name the files."""
     text = json.dumps(COMMON | {"animation_mode": "2D"} | wish)
     for name, path in files.items():
         text = text.replace(name, path)

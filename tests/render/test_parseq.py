@@ -1,4 +1,4 @@
-"""Films driven by Parseq: what it decides, what falls back, and what is told."""
+"""Videos driven by Parseq: what it decides, what falls back, and what is told."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_move_without_its_change_per_frame_is_told(tmp_path: Path) -> None:
     assert np.allclose(totals.plan.schedules.values["angle"], 90)
 
 
-def test_a_film_is_rendered(tmp_path: Path) -> None:
+def test_a_video_is_rendered(tmp_path: Path) -> None:
     engine = NoisyEngine()
     job = film(tmp_path, manifest(4, strength=0.25, seed=lambda k: k), skip_video_creation=True)
     assert run_job(job, engine, CancelToken(), lambda progress: None).frames == 4

@@ -91,7 +91,7 @@ def stopped(token: CancelToken, how: str, share: float) -> Callable[[Progress], 
     return report
 
 
-def test_enlarged_frames_and_their_film(tmp_path: Path) -> None:
+def test_enlarged_frames_and_their_video(tmp_path: Path) -> None:
     result = rendered(job(tmp_path, **LARGER, r_upscale_factor="x3"))
     film = result.outdir / f"{STEM}_Upscaled_x3.mp4"
     assert result.more_videos == (film,)
@@ -119,7 +119,7 @@ def test_enlarged_frames_and_their_film(tmp_path: Path) -> None:
         ("Flow", 5, "FLOW_x5", "flow", "{:09d}.png"),
     ],
 )
-def test_frames_in_between_and_their_film(
+def test_frames_in_between_and_their_video(
     tmp_path: Path, engine: str, x_amount: int, film: str, folder: str, picture: str
 ) -> None:
     blending(tmp_path / "models" / "rife-v4.6")
@@ -163,7 +163,7 @@ def test_the_engine_rests_for_networks_alone(
     assert engine.rested == rested
 
 
-def test_films_of_upscaled_frames_in_between(tmp_path: Path) -> None:
+def test_videos_of_upscaled_frames_in_between(tmp_path: Path) -> None:
     asked = LARGER | BETWEEN | {"frame_interpolation_use_upscaled": True, "r_upscale_keep_imgs": False}
     result = rendered(job(tmp_path, **asked))
     assert [path.name for path in result.more_videos] == [
@@ -201,7 +201,7 @@ def test_frames_go_when_nothing_needs_them_any_more(tmp_path: Path) -> None:
     }
 
 
-def test_one_frame_is_a_film_of_one_frame(tmp_path: Path) -> None:
+def test_one_frame_is_a_video_of_one_frame(tmp_path: Path) -> None:
     result = rendered(job(tmp_path, **BETWEEN, max_frames=1))
     assert count_frames(result.more_videos[0]) == 1
 
@@ -237,7 +237,7 @@ def test_parked_work_goes_on_where_it_was(tmp_path: Path, share: float) -> None:
 
 
 @pytest.mark.parametrize("share", [0.3, 0.8])
-def test_a_cancelled_job_keeps_its_film(tmp_path: Path, share: float) -> None:
+def test_a_cancelled_job_keeps_its_video(tmp_path: Path, share: float) -> None:
     token = CancelToken()
     with pytest.raises(Cancelled):
         rendered(job(tmp_path, **ALL), stopped(token, "cancel", share), cancel=token)
@@ -248,10 +248,10 @@ def test_a_cancelled_job_keeps_its_film(tmp_path: Path, share: float) -> None:
 
 
 @pytest.mark.parametrize("engine", ["FILM", "RIFE v4.6", "realesr-animevideov3"])
-def test_a_network_is_ended_inside_a_picture(
+def test_a_network_is_ended_inside_an_image(
     tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The token is asked by the network itself: it is told to stop when the first picture is begun."""
+    """The token is asked by the network itself: it is told to stop when the first image is begun."""
     token = CancelToken()
     asked = {"frame_interpolation_engine": engine}
     begun = "deforum_helpers.models.interpolation.film_network.padded"
@@ -296,7 +296,7 @@ def test_cancelled_while_rendering_nothing_else_is_made(tmp_path: Path) -> None:
     assert names(outdir_of(tmp_path)) == set()
 
 
-def test_pictures_of_other_settings_are_not_taken(tmp_path: Path) -> None:
+def test_images_of_other_settings_are_not_taken(tmp_path: Path) -> None:
     token = CancelToken()
     with pytest.raises(Parked):
         rendered(job(tmp_path, **LARGER), stopped(token, "park", 0.5), cancel=token)

@@ -1,4 +1,4 @@
-"""The preview of moves: a test picture that the camera carries along, visible to the end; no model is asked."""
+"""The preview of moves: a test image that the camera carries along, visible to the end; no model is asked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CAMERAS: dict[str, dict[str, Any]] = {
     "3D turn": {"animation_mode": "3D", "rotation_3d_y": "0:(2)", "padding_mode": "zeros"},
     "3D sideways": {"animation_mode": "3D", "translation_x": "0:(6)", "diffusion_cadence": 3},
 }
-# What changes pictures beside the camera; over a whole film it would leave nothing of one that is not diffused.
+# What changes images beside the camera; over a whole video it would leave nothing of one that is not diffused.
 OTHER_CHANGES = {
     "strength_schedule": "0:(0.5)",
     "noise_schedule": "0:(0.1)",
@@ -64,7 +64,7 @@ def test_the_camera_is_seen_to_the_last_frame(camera: str, tmp_path: Path) -> No
         assert np.median(np.abs(frame - moved)) < 0.5 * np.median(np.abs(frame - before))
 
 
-def test_a_camera_that_stands_still_leaves_the_picture_as_it_is(tmp_path: Path) -> None:
+def test_a_camera_that_stands_still_leaves_the_image_as_it_is(tmp_path: Path) -> None:
     _, result, frames = preview(tmp_path, max_frames=10, **OTHER_CHANGES)
     assert all(np.array_equal(frame, frames[0]) for frame in frames)
     assert "motion_preview" in map(code_of, result.warnings)

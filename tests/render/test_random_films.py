@@ -1,4 +1,4 @@
-"""Films of random settings: equal settings plan equal films, every frame comes once, a stopped film goes on exactly."""
+"""Videos of random settings: equal settings, equal videos; every frame once; a stopped video goes on exactly."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def pictures(result: RunResult) -> list[np.ndarray]:
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wishes(), st.lists(st.integers(1, FRAMES - 1), min_size=1, max_size=3, unique=True).map(sorted))
-def test_a_stopped_film_goes_on_exactly(
+def test_a_stopped_video_goes_on_exactly(
     files: dict[str, str], wish: dict[str, Any], stops: list[int]
 ) -> None:
     changes = named(wish, files)
@@ -113,7 +113,7 @@ def test_a_stopped_film_goes_on_exactly(
 
 
 def stopped(job: Prepared, root: Path, stops: list[int]) -> RunResult:
-    """Render a film that is stopped as soon as each of the frames is done, and resumed each time."""
+    """Render a video that is stopped as soon as each of the frames is done, and resumed each time."""
     for stop in stops:
         cancel = CancelToken()
 

@@ -244,7 +244,7 @@ def test_what_cannot_go_on_is_left_as_it_is(
 
 
 def test_a_run_is_made_longer_from_within_a_group_of_frames(tmp_path: Path) -> None:
-    """The last frame of a film is always a key frame; in a longer film it may lie between two."""
+    """The last frame of a video is always a key frame; in a longer video it may lie between two."""
     first = rendered(tmp_path, diffusion_cadence=3, **NO_FILM)
     before = contents(first.outdir)
     result = rendered(tmp_path, resume=True, diffusion_cadence=3, max_frames=9, **NO_FILM)

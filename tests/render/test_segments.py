@@ -97,7 +97,7 @@ def test_the_last_segment_of_a_loop_needs_the_first_frame(tmp_path: Path) -> Non
 
 @st.composite
 def divided(draw: st.DrawFn) -> dict[str, Any]:
-    """Settings as in the other random films, with everything that divides a run or ties it together."""
+    """Settings as in the other random videos, with everything that divides a run or ties it together."""
     wish = draw(wishes())
     yes = st.booleans()
     transition = draw(st.sampled_from(["cut", "cut", "cut", "dissolve", "morph", "none"]))

@@ -2,8 +2,8 @@
 
 Deviations, all ordered on purpose:
 - the last key frame is the last frame, so that every frame is written (classic lost the frames after its last group);
-  the fading picture moves along into it, so that the film does not jump at its end;
-- an in-between frame is moved only where it is seen: classic moved the fading picture once more in the last frame of
+  the fading image moves along into it, so that the video does not jump at its end;
+- an in-between frame is moved only where it is seen: classic moved the fading image once more in the last frame of
   a group, where its share is zero;
 - noise seeds of seed_behavior "schedule" derive from seed and frame (classic drew them at random), seed -1 likewise;
 - the colours of the last redo pass are matched (in classic that line was never reached), redo seeds are planned.
@@ -34,7 +34,7 @@ SCENARIOS = {scenario["name"]: scenario for scenario in TRACES["scenarios"]}
 
 
 class Recorder:
-    """Runs a film and writes down what happens, in the words of the golden traces."""
+    """Runs a video and writes down what happens, in the words of the golden traces."""
 
     def __init__(self, root: Path, changes: dict[str, Any]) -> None:
         self.events: list[list[Any]] = []

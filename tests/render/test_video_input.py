@@ -1,4 +1,4 @@
-"""Films that repaint a video: each frame from its own, with masks, sound and colours of the video."""
+"""Videos that repaint a video: each frame from its own, with masks, sound and colours of the video."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_part_of_the_video(tmp_path: Path, video: str) -> None:
     assert not list(tmp_path.rglob("*.jpg"))
 
 
-def test_input_frames_go_when_a_run_is_resumed_after_its_film(
+def test_input_frames_go_when_a_run_is_resumed_after_its_video(
     tmp_path: Path, video: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes = {"video_init_path": video, "delete_input_frames": True, "skip_video_creation": False}
@@ -168,7 +168,7 @@ def test_a_mask_video_masks_a_video_and_is_held_at_its_end(
         assert said(other) == pytest.approx(number, abs=0.2)
 
 
-def test_a_mask_video_masks_a_moved_film(tmp_path: Path, mask_video: str) -> None:
+def test_a_mask_video_masks_a_moved_video(tmp_path: Path, mask_video: str) -> None:
     cv2.imwrite(str(tmp_path / "blue.png"), np.full((64, 64, 3), (255, 0, 0), np.uint8))
     changes = {"use_init": True, "init_image": str(tmp_path / "blue.png"), "animation_mode": "2D"}
     frames = pictures(
@@ -189,7 +189,7 @@ def test_a_mask_video_masks_a_moved_film(tmp_path: Path, mask_video: str) -> Non
 
 
 @pytest.mark.parametrize("coherence", ["None", "Video Input"])
-def test_a_resumed_film_is_the_same_to_the_bit(
+def test_a_resumed_video_is_the_same_to_the_bit(
     tmp_path: Path, video: str, mask_video: str, coherence: str
 ) -> None:
     changes = {
@@ -235,7 +235,7 @@ def test_what_is_no_video_is_told_before_the_first_frame(tmp_path: Path, video: 
     ("source", "path"),
     [("File", "soundtrack_path"), (True, "soundtrack_path"), ("Init Video", "video_init_path")],
 )
-def test_sound_from_a_path_that_is_empty_is_a_silent_film_and_a_warning(
+def test_sound_from_a_path_that_is_empty_is_a_silent_video_and_a_warning(
     tmp_path: Path, source: object, path: str
 ) -> None:
     changes = {**PLAIN, "animation_mode": "2D", "add_soundtrack": source, "skip_video_creation": False}

@@ -98,7 +98,7 @@ def test_words_with_dashes_are_no_mark(text: str) -> None:
     assert (series.positive, series.negative, series.warnings) == ((text,), ("",), ())
 
 
-def test_key_frames_before_the_film_and_between_frames_are_told() -> None:
+def test_key_frames_before_the_video_and_between_frames_are_told() -> None:
     for read in (prompt_series, interpolated_prompt_series):
         before, between = read({"0-5": "a", "1.5": "b"}, timeline()), read({"0": "a", "1.5": "b"}, timeline())
         assert any("-5" in warning for warning in before.warnings)

@@ -102,7 +102,7 @@ def most_memory_kb() -> int:
 
 
 @pytest.mark.parametrize(("asking", "setting"), [NAMED[0], NAMED[1], NAMED[5]])
-def test_a_picture_bomb_is_refused_before_it_is_decoded(
+def test_an_image_bomb_is_refused_before_it_is_decoded(
     strict: TestClient, asking: dict[str, Any], setting: str
 ) -> None:
     url = bomb()

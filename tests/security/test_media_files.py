@@ -1,6 +1,6 @@
 """Media files that would make ffmpeg open something else: lists, references inside containers, names that are patterns.
 
-Each is given as a video and as sound. None is accepted, and nothing of the secret beside it reaches a film or a frame.
+Each is given as a video and as sound. None is accepted, and nothing of the secret beside it reaches a video or a frame.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output.audio import check_soundtrack
 
 FFMPEG = find_ffmpeg(None)
-# What opens other files, addresses or devices, runs something, or takes any text for pictures.
+# What opens other files, addresses or devices, runs something, or takes any text for images.
 OPENING = (
     *("concat", "concatf", "hls", "applehttp", "dash", "imf", "webm_dash_manifest", "image2", "image2pipe"),
     *(
@@ -230,7 +230,7 @@ def test_a_reference_inside_a_video_is_not_followed(
     run("-i", secret, "-map", "0:v", "-c", "copy", plain)
     trap = tmp_path / "trap.mov"
     content = plain.read_bytes()
-    # Its own samples are blanked: whatever picture comes out was read elsewhere.
+    # Its own samples are blanked: whatever image comes out was read elsewhere.
     mdat = content.index(b"mdat")
     size = struct.unpack_from(">I", content, mdat - 4)[0]
     blank = content[: mdat + 4] + bytes(size - 8) + content[mdat - 4 + size :]

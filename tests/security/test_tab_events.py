@@ -280,7 +280,7 @@ def test_settings_are_neither_saved_over_nor_loaded_from_what_is_no_settings_fil
     assert SECRET in tab.traps[0].read_text()
 
 
-def test_pictures_outside_the_output_folder_are_not_stitched(tab: Tab) -> None:
+def test_images_outside_the_output_folder_are_not_stitched(tab: Tab) -> None:
     shots = tab.outdir.parent / "shots"
     shots.mkdir(exist_ok=True)
     for number in range(3):

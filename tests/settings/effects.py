@@ -53,7 +53,7 @@ class Case:
 
 
 def make_files(folder: Path) -> None:
-    """Write the pictures, videos and sounds that the cases name as <file>."""
+    """Write the images, videos and sounds that the cases name as <file>."""
     random = np.random.default_rng(5)
     pictures = random.integers(0, 255, (6, 8, 8, 3), np.uint8).repeat(8, 1).repeat(8, 2)
     pictures = np.stack([np.roll(pictures[0], 3 * k, 1) // (k + 1) for k in range(6)])

@@ -1,4 +1,4 @@
-"""Any settings that the declaration allows are planned or refused in our own words; equal ones plan equal films."""
+"""Any settings that the declaration allows are planned or refused in our own words; equal ones plan equal videos."""
 
 from __future__ import annotations
 

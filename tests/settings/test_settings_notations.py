@@ -218,7 +218,7 @@ def test_an_init_image_that_is_left_empty_is_none(image: str | None) -> None:
 
 
 @pytest.mark.parametrize("frames", [2_000_000, 1e9])
-def test_a_film_as_long_as_its_video_may_ask_for_any_length(frames: float) -> None:
+def test_a_video_as_long_as_its_video_may_ask_for_any_length(frames: float) -> None:
     video = {"animation_mode": "Video Input", "video_init_path": "a.mp4"}
     loaded = load_settings({**video, "max_frames": frames, "legacy_colormatch": False})
     assert loaded.settings.max_frames == 100_000
@@ -321,7 +321,7 @@ def test_an_empty_setting_gives_way_to_another_name_of_it(
     assert not any("given too" in warning for warning in loaded.warnings)
 
 
-def test_a_list_of_prompts_is_spread_over_the_frames_of_the_film() -> None:
+def test_a_list_of_prompts_is_spread_over_the_frames_of_the_video() -> None:
     loaded = load_settings({"prompts": ["a", "b", "c", "d"], "max_frames": "40"})
     assert list(loaded.settings.prompts) == ["0", "10", "20", "30"]
 

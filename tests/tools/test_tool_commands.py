@@ -45,7 +45,7 @@ def test_a_video_becomes_another(
     assert count_frames(out / name) == frames
 
 
-def test_pictures_become_films(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_become_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = [tmp_path / "out" / f"a_{number}.png" for number in range(3)]
     paths[0].parent.mkdir()
     for number, path in enumerate(paths):

@@ -1,4 +1,4 @@
-"""Tools on small videos and pictures: what they make, how it is named, what is kept, and what they refuse."""
+"""Tools on small videos and images: what they make, how it is named, what is kept, and what they refuse."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_video_becomes_larger(video: Path, work: Work) -> None:
     assert read_frame(made.images[0]).shape == (96, 144, 3)
 
 
-def test_pictures_become_a_film(tmp_path: Path, work: Work) -> None:
+def test_images_become_a_video(tmp_path: Path, work: Work) -> None:
     paths = [tmp_path / f"shot {n}.png" for n in (3, 1, 2)]
     for frame, path in enumerate(paths):
         write_frame(path, chart(40, 24, 40 * frame))
@@ -140,7 +140,7 @@ def test_pictures_become_a_film(tmp_path: Path, work: Work) -> None:
         np.testing.assert_array_equal(read_frame(made.images[4 * frame]), read_frame(path))
 
 
-def test_numbered_pictures_become_a_film_beside_them(work: Work) -> None:
+def test_numbered_images_become_a_video_beside_them(work: Work) -> None:
     folder = work.output_root / "frames of mine"
     folder.mkdir(parents=True)
     for number in (7, 8, 9, 11):
@@ -155,7 +155,7 @@ def test_numbered_pictures_become_a_film_beside_them(work: Work) -> None:
     assert again.video.name == "frames_of_mine_1.mp4"
 
 
-def test_pictures_elsewhere_become_a_film_in_the_output_root(tmp_path: Path, work: Work) -> None:
+def test_images_elsewhere_become_a_video_in_the_output_root(tmp_path: Path, work: Work) -> None:
     for number in (1, 2):
         write_frame(tmp_path / f"{number}.png", chart(40, 24, number))
     made = stitch_frames(str(tmp_path / "%d.png"), work, fps=10)
@@ -262,7 +262,7 @@ class LeftHalf:
 
 
 @pytest.mark.parametrize("size", [(32, 48), (48, 32), (7, 100)])
-def test_figures_are_found_in_the_whole_picture(size: tuple[int, int]) -> None:
+def test_figures_are_found_in_the_whole_image(size: tuple[int, int]) -> None:
     session = LeftHalf()
     found = FigureFinder(session).find(np.full((*size, 3), 255, np.uint8))
     assert found.shape == size
@@ -446,7 +446,7 @@ def test_what_cannot_be_done_is_told_before_anything_is_made(video: Path, work: 
     assert not work.output_root.exists()
 
 
-def test_pictures_of_other_sizes_are_told(tmp_path: Path, work: Work) -> None:
+def test_images_of_other_sizes_are_told(tmp_path: Path, work: Work) -> None:
     for number, width in enumerate((40, 42)):
         write_frame(tmp_path / f"{number}.png", chart(width, 24))
     paths = [tmp_path / "0.png", tmp_path / "1.png"]
@@ -457,7 +457,7 @@ def test_pictures_of_other_sizes_are_told(tmp_path: Path, work: Work) -> None:
     assert not [name for name in files(tmp_path) if name.endswith((".mp4", ".part"))]
 
 
-def test_one_picture_is_no_film(tmp_path: Path, work: Work) -> None:
+def test_one_image_is_no_video(tmp_path: Path, work: Work) -> None:
     write_frame(tmp_path / "a_5.png", chart(40, 24))
     with refuses(SettingsError, "pattern_too_short", "5"):
         stitch_frames(str(tmp_path / "a_%d.png"), work, fps=10)

@@ -1,4 +1,4 @@
-"""Captions say what is in the picture, in words that the model knows."""
+"""Captions say what is in the image, in words that the model knows."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_every_fact_has_words() -> None:
     assert set(tables.SEASON_WORDS) == set(SEASONS)
 
 
-def test_spoiled_pictures_are_captioned_as_bad() -> None:
+def test_spoiled_images_are_captioned_as_bad() -> None:
     rng = np.random.default_rng(0)
     bad = {**sample(rng)[1], "bad": True}
     assert all(caption(rng, bad).split(", ")[0] in tables.BAD for _ in range(20))

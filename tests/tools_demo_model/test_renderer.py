@@ -28,7 +28,7 @@ def draw(
 
 
 @pytest.mark.parametrize("scene", sorted(SCENES))
-def test_every_scene_has_picture_depth_and_counts(world: World, scene: str) -> None:
+def test_every_scene_has_image_depth_and_counts(world: World, scene: str) -> None:
     rgb, metres, seen = draw(world, {"scene": scene})
     assert rgb.shape == (1, 3, SIDE_PX, SIDE_PX)
     assert metres.shape == (1, 1, SIDE_PX, SIDE_PX)
@@ -40,7 +40,7 @@ def test_every_scene_has_picture_depth_and_counts(world: World, scene: str) -> N
     assert metres.max() <= SKY_DEPTH
 
 
-def test_same_seed_same_picture(world: World) -> None:
+def test_same_seed_same_image(world: World) -> None:
     first, second = draw(world, {"scene": "lake"}), draw(world, {"scene": "lake"})
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not torch.equal(first[0], draw(world, {"scene": "lake"}, seed=5)[0])
@@ -58,7 +58,7 @@ def test_night_is_darker_than_noon(world: World) -> None:
     assert night < noon - 0.1
 
 
-def test_styles_change_the_picture(world: World) -> None:
+def test_styles_change_the_image(world: World) -> None:
     pictures = [draw(world, {"scene": "canyon", "style": style, "palette": ""})[0] for style in STYLES]
     for k, picture in enumerate(pictures):
         assert all((picture - other).abs().mean() > 0.005 for other in pictures[:k])

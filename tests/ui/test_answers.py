@@ -205,7 +205,7 @@ def test_the_running_job_is_shown_unless_another_is_picked(answers: Answers, ser
     assert f'data-job="{DONE.id}"' in run
 
 
-def test_a_finished_job_shows_its_film(answers: Answers, service: FakeService, tmp_path: Path) -> None:
+def test_a_finished_job_shows_its_video(answers: Answers, service: FakeService, tmp_path: Path) -> None:
     service.listed, service.made = (DONE,), {"video": tmp_path / "a.mp4", "subtitles": tmp_path / "a.srt"}
     run, *_ = answers.tick("{}")
     assert run is not None
@@ -226,7 +226,7 @@ def test_a_finished_job_shows_its_film(answers: Answers, service: FakeService, t
     ]
 
 
-def test_a_running_job_offers_the_film_of_its_frames_so_far_alone(service: FakeService) -> None:
+def test_a_running_job_offers_the_video_of_its_frames_so_far_alone(service: FakeService) -> None:
     service.made = {"video": Path("/half.mp4"), "preview_video": Path("/preview.mp4")}
     run = panels.run_html(service, RUNNING, str)
     assert "Download preview video" in run
@@ -433,14 +433,14 @@ def test_a_look_needs_only_what_changed(answers: Answers) -> None:
 @pytest.mark.parametrize(
     "picture", [{"path": "/x/a.png"}, {"name": "/x/a.png"}, "/x/a.png", "a" * 32 + "/a.png", ["/x/a.png"], 1]
 )
-def test_a_picture_that_was_not_dropped_is_no_picture(answers: Answers, picture: Any) -> None:
+def test_an_image_that_was_not_dropped_is_no_image(answers: Answers, picture: Any) -> None:
     asked = json.dumps({"use_init": True, "init_image_box": picture})
     (problem,) = marks(answers.check_changes(asked))["problems"]["init_image_box"]
     assert "tab_upload_" in answers.check_changes(asked), problem
     assert "tab_plot_without_plan" in answers.plot_changes([], asked)
 
 
-def test_a_picture_that_was_dropped_is_known_by_its_id_and_outlives_its_folder(
+def test_an_image_that_was_dropped_is_known_by_its_id_and_outlives_its_folder(
     service: FakeService, tmp_path: Path
 ) -> None:
     uploads = Uploads(tmp_path / "dropped", tmp_path)

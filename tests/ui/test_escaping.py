@@ -108,7 +108,7 @@ def test_what_stands_in_the_controls(service: FakeService, name: str, evil: str)
 
 
 @pytest.mark.parametrize("evil", EVIL)
-def test_prompts_in_pictures(service: FakeService, evil: str) -> None:
+def test_prompts_in_images(service: FakeService, evil: str) -> None:
     plan = service.check({"prompts": {"0": evil, "60": evil}, "animation_mode": "3D"}).plan
     safe(plot_svg(plan, ["strength_schedule"]))
     safe(camera_svg(plan))

@@ -1,4 +1,4 @@
-"""The pictures of a plan are exact: they are drawn from the numbers that render."""
+"""The images of a plan are exact: they are drawn from the numbers that render."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_the_tab_draws_what_is_chosen_or_what_changes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["2D", "3D", "Interpolation"])
-def test_a_long_film_is_drawn_in_as_many_points_as_there_are_pixels(tmp_path: Path, mode: str) -> None:
+def test_a_long_video_is_drawn_in_as_many_points_as_there_are_pixels(tmp_path: Path, mode: str) -> None:
     film = {
         "max_frames": 12_000,
         "animation_mode": mode,

@@ -61,7 +61,7 @@ def test_the_picker_offers_all() -> None:
 
 
 @pytest.mark.parametrize("name", ["kick_tunnel", "night_drive_3d", "two_beat_cuts"])
-def test_music_videos_change_their_picture_and_push_on_beats(name: str, tmp_path: Path) -> None:
+def test_music_videos_change_their_image_and_push_on_beats(name: str, tmp_path: Path) -> None:
     facts = HostFacts("standalone", "demo", None, tmp_path, samplers(), schedulers())
     plan = prepare(preset_settings(name), facts).plan
     beats = Beats.steady(110).frame(np.arange(17), plan.fps)

@@ -90,7 +90,7 @@ def queued(service: FakeService) -> tuple[str, dict[str, Any], dict[str, list[Pa
     return tool, arguments, dropped
 
 
-def test_what_a_film_holds_is_told_when_it_is_dropped(answers: ToolAnswers, film: Path) -> None:
+def test_what_a_video_holds_is_told_when_it_is_dropped(answers: ToolAnswers, film: Path) -> None:
     assert "4 frames, 10 fps, 48 x 32 px, 0.4 s" in answers.facts([film])
     assert answers.facts([]) == ""
     film.write_bytes(b"no film")
@@ -104,7 +104,7 @@ def test_a_video_to_interpolate_is_queued(answers: ToolAnswers, service: FakeSer
     assert arguments == {"engine": "Flow", "times": 3, "slower": 2, "keep_pictures": False}
 
 
-def test_pictures_are_queued_in_the_order_of_their_names(
+def test_images_are_queued_in_the_order_of_their_names(
     answers: ToolAnswers, service: FakeService, pictures: list[Path]
 ) -> None:
     sound = {"add_soundtrack": "File", "soundtrack_path": " a.mp3 "}
@@ -132,16 +132,14 @@ def test_a_video_to_get_the_depth_of_is_queued(
     assert (arguments["far_is_bright"], arguments["blur"], arguments["lower"]) == (True, 1.5, 100)
 
 
-def test_numbered_pictures_are_queued(
-    answers: ToolAnswers, service: FakeService, pictures: list[Path]
-) -> None:
+def test_numbered_images_are_queued(answers: ToolAnswers, service: FakeService, pictures: list[Path]) -> None:
     for pattern in (str(pictures[0]), "shots/shot_%04d.png"):
         answers.stitch(f" {pattern} ", 8.0, "None", "")
         assert queued(service) == ("stitch", {"pattern": pattern, "fps": 8, "sound": None}, {})
         service.tools.clear()
 
 
-def test_pictures_elsewhere_or_behind_a_link_are_refused(
+def test_images_elsewhere_or_behind_a_link_are_refused(
     answers: ToolAnswers, service: FakeService, pictures: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "out" / "link").symlink_to(pictures[0].parent, target_is_directory=True)

@@ -62,8 +62,8 @@ def visible_words(words, params, seen):
 class Pool:
     """Rendered images.
 
-    pictures: {bucket: uint8 [N, 3, H, W]}; words: {bucket: [N dicts]};
-    depths: float16 [M, 1, H/2, W/2] in metres, of the first M pictures of bucket 0.
+    images: {bucket: uint8 [N, 3, H, W]}; words: {bucket: [N dicts]};
+    depths: float16 [M, 1, H/2, W/2] in metres, of the first M images of bucket 0.
     """
 
     pictures: dict

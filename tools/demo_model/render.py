@@ -1,4 +1,4 @@
-"""Batched landscape renderer: parameters -> picture, depth and visible objects, on CPU or GPU.
+"""Batched landscape renderer: parameters -> image, depth and visible objects, on CPU or GPU.
 
 Column ray casting (the camera has no roll and a lens shift instead of pitch): each image column marches once over the
 height field; every pixel of the column is then found by a search in the running maximum of the elevation."""

@@ -1,4 +1,4 @@
-"""Picture styles as image filters: RGB [B, 3, H, W] in 0..1 -> the same."""
+"""Image styles as image filters: RGB [B, 3, H, W] in 0..1 -> the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Depth network training on rendered pictures with exact depth."""
+"""Depth network training on rendered images with exact depth."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def depth_loss(y, t):
 
 @torch.no_grad()
 def augment(x, vae, rng):
-    """Colour jitter, blur, VAE round trips of pictures [B, 3, H, W] in 0..1; sides multiples of 16."""
+    """Colour jitter, blur, VAE round trips of images [B, 3, H, W] in 0..1; sides multiples of 16."""
     if rng.random() < 0.5:
         x = degrade(x * 2 - 1, rng) / 2 + 0.5
     if rng.random() < 0.5:
@@ -51,7 +51,7 @@ def augment(x, vae, rng):
 
 
 def pairs(pictures, depths, batch, size, rng):
-    """Random pictures [B, 3, size, size] in 0..1 with their log-depth [B, 1, size, size]."""
+    """Random images [B, 3, size, size] in 0..1 with their log-depth [B, 1, size, size]."""
     index = torch.randint(len(depths), (batch,), device=pictures.device)
     x = F.interpolate(pictures[index].float() / 255, (size, size), mode="area")
     t = F.interpolate(log_depth(depths[index]), (size, size), mode="bilinear")
@@ -59,7 +59,7 @@ def pairs(pictures, depths, batch, size, rng):
 
 
 def train(net, pictures, depths, vae, seconds, rng, log=print, batch=64, lr=2e-3, sizes=(256, 320, 320, 384)):
-    """Train on uint8 pictures [N, 3, H, W] and depths [M, 1, h, w] in metres of the first M of them.
+    """Train on uint8 images [N, 3, H, W] and depths [M, 1, h, w] in metres of the first M of them.
 
     Returns the averaged network in eval mode, its batch statistics taken anew.
     """

@@ -12,7 +12,7 @@ FACTOR_PX = 16
 
 
 def crops(pictures, batch, size, rng):
-    """Random crops [batch, 3, size, size] in -1..1 of uint8 pictures [N, 3, H, W], half of the batches mirrored.
+    """Random crops [batch, 3, size, size] in -1..1 of uint8 images [N, 3, H, W], half of the batches mirrored.
 
     Corners lie on multiples of 16 pixels: the blocks of pixel art keep their place in the latent grid.
     """
@@ -29,7 +29,7 @@ def cycle(vae, x):
 
 @torch.no_grad()
 def cycles_psnr(vae, x, counts=(1, 5, 20)):
-    """Mean PSNR (dB, peak 2) of pictures in -1..1 after the given numbers of round trips."""
+    """Mean PSNR (dB, peak 2) of images in -1..1 after the given numbers of round trips."""
     out, y = {}, x
     for k in range(1, max(counts) + 1):
         y = cycle(vae, y).float().clamp(-1, 1)
@@ -39,7 +39,7 @@ def cycles_psnr(vae, x, counts=(1, 5, 20)):
 
 
 class Step(torch.nn.Module):
-    """Loss and pictures of one batch: reconstruction and latent regularisers."""
+    """Loss and images of one batch: reconstruction and latent regularisers."""
 
     def __init__(self, vae):
         super().__init__()
@@ -55,7 +55,7 @@ class Step(torch.nn.Module):
 
 
 def run_half(step, source, target, noise):
-    """Loss and pictures with weights and activations in bfloat16 on a GPU; gradients reach the float32 weights."""
+    """Loss and images with weights and activations in bfloat16 on a GPU; gradients reach the float32 weights."""
     if not source.is_cuda:
         return step(source, target, noise)
     weights = {name: p.bfloat16() for name, p in step.named_parameters()}
@@ -86,9 +86,9 @@ class Replay:
 
 
 def train(vae, pictures, seconds, rng, log=print, batch=32, worn=10, size=256, lr=1e-2, adam_lr=1.5e-3):
-    """Train on uint8 pictures [N, 3, H, W] for `seconds`; returns the averaged VAE in eval mode.
+    """Train on uint8 images [N, 3, H, W] for `seconds`; returns the averaged VAE in eval mode.
 
-    Of every `batch` crops `worn` come from the replay; every tenth step sees whole pictures instead.
+    Of every `batch` crops `worn` come from the replay; every tenth step sees whole images instead.
     """
     device = pictures.device
     vae = vae.to(device).float().train()

@@ -30,7 +30,7 @@ def local_contrast(x):
 
 
 def pyramid_loss(a, b):
-    """L1 of the 4x, 16x and 32x reduced pictures: exact colours and large shapes."""
+    """L1 of the 4x, 16x and 32x reduced images: exact colours and large shapes."""
     total = 0.0
     for k in (4, 4, 2):
         a, b = F.avg_pool2d(a, k), F.avg_pool2d(b, k)
@@ -39,7 +39,7 @@ def pyramid_loss(a, b):
 
 
 def picture_loss(a, b):
-    """Difference of pictures a and b, both float32 [B, 3, H, W] in -1..1."""
+    """Difference of images a and b, both float32 [B, 3, H, W] in -1..1."""
     near = (a - b).abs().mean() + F.mse_loss(a, b) + pyramid_loss(a, b)
     return near + 0.15 * gradient_loss(a, b) + 0.2 * (local_contrast(a) - local_contrast(b)).abs().mean()
 

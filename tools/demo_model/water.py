@@ -33,7 +33,7 @@ def paint_water(f):
 
 
 def reflection(f, up, w1, w2, swell):
-    """Mirrored picture [B, 3, H, W], found by repeated look-up along the columns of the screen."""
+    """Mirrored image [B, 3, H, W], found by repeated look-up along the columns of the screen."""
     height = f.cam - f.q["waterline"]
     index = torch.arange(f.H, device=up.device, dtype=torch.float32).view(1, -1, 1).expand_as(f.depth)
     dry = torch.where(f.water, torch.full_like(index, -1), index)

@@ -7,12 +7,12 @@ import torch.nn.functional as F
 
 
 def spread(x, low, high):
-    """One random number in low..high per picture, [B, 1, 1, 1]."""
+    """One random number in low..high per image, [B, 1, 1, 1]."""
     return torch.empty(len(x), 1, 1, 1, device=x.device).uniform_(low, high)
 
 
 def zoomed(x, factor):
-    """Pictures zoomed by factor [B, 1, 1, 1] about their centres, bicubic."""
+    """Images zoomed by factor [B, 1, 1, 1] about their centres, bicubic."""
     theta = torch.zeros(len(x), 2, 3, device=x.device)
     theta[:, 0, 0], theta[:, 1, 1] = factor.view(-1), factor.view(-1)
     grid = F.affine_grid(theta, x.shape, align_corners=False)
@@ -20,7 +20,7 @@ def zoomed(x, factor):
 
 
 def degrade(x, rng):
-    """Soften, shift and disturb pictures [B, 3, H, W] in -1..1; `rng` is a numpy Generator."""
+    """Soften, shift and disturb images [B, 3, H, W] in -1..1; `rng` is a numpy Generator."""
     zoom = spread(x, 0.97, 1.03)
     for _ in range(int(rng.integers(1, 4))):
         x = zoomed(zoomed(x, zoom), 1 / zoom)

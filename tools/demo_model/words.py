@@ -339,7 +339,7 @@ BAD = [
 
 SEASONAL = {"mountains", "forest", "lake", "meadow", "river", "waterfall", "village", "coast"}
 
-# words of the phrases above that say nothing about a picture on their own
+# words of the phrases above that say nothing about an image on their own
 # fmt: off
 FILLER = frozenset({
     "a", "after", "air", "all", "an", "and", "another", "art", "at", "big", "bit", "by", "cel",

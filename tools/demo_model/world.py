@@ -12,7 +12,7 @@ from tools.demo_model.plants import PLANT_DRAW
 
 
 class Tiles:
-    """Small wrap-around pictures in pixel units: stars, snow flakes, rain, paper."""
+    """Small wrap-around images in pixel units: stars, snow flakes, rain, paper."""
 
     def __init__(self, device, seed=3, size=512):
         rng = np.random.default_rng(seed)

@@ -58,7 +58,7 @@ def test_every_depth_algorithm_of_the_settings_is_known() -> None:
         ("Depth-Anything-V2-Large", (1.3, 2.3, True)),
     ],
 )
-def test_ranges_and_maps_are_those_of_old_films(name: str, drawn: tuple[float | bool, ...]) -> None:
+def test_ranges_and_maps_are_those_of_old_videos(name: str, drawn: tuple[float | bool, ...]) -> None:
     """Range of the scene's depth, and whether its maps draw near things bright; the "(old)" ones have no range."""
     entry = DEPTH_NAMES[name]
     told = (

@@ -160,7 +160,7 @@ def test_what_a_network_sees_and_answers(family: str) -> None:
     assert all(side % convention.multiple_px == 0 for side in network.seen.shape[2:])
 
 
-def test_mirrored_pictures_of_zoe_are_turned_back() -> None:
+def test_mirrored_images_of_zoe_are_turned_back() -> None:
     class Leaning(Echo):
         """Adds a slope to the right, as seen by the network."""
 

@@ -1,4 +1,4 @@
-"""Pictures moved along a flow, against classic's numbers and against a plain loop."""
+"""Images moved along a flow, against classic's numbers and against a plain loop."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class ShiftNetwork:
 
 
 def cloth(height_px: int = 96, width_px: int = 128) -> Image:
-    """A picture with detail everywhere."""
+    """An image with detail everywhere."""
     return resized(random_image(height_px // 6, width_px // 6, 3), width_px, height_px)
 
 
@@ -128,7 +128,7 @@ class TestConsistency:
         there, back = shift(4, 0, cloth()), -shift(4, 0, cloth())
         back[0, 40:60, 40:60] = 9
         kept = agreeing(there, back, 0)
-        # the block of the other picture is met four pixels further left in this one
+        # the block of the other image is met four pixels further left in this one
         assert (kept[:, 40:60, 36:56] == 0).all()
         assert torch.equal(kept[:, :39], there[:, :39])
 

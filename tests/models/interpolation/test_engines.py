@@ -68,7 +68,7 @@ def interpolator(request: pytest.FixtureRequest, tmp_path: Path) -> Interpolator
 
 
 @pytest.mark.parametrize("size", [(33, 47), (8, 100)])
-def test_pictures_keep_their_size_and_range(interpolator: Interpolator, size: tuple[int, int]) -> None:
+def test_images_keep_their_size_and_range(interpolator: Interpolator, size: tuple[int, int]) -> None:
     one, other = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(3))
     kept = one.clone(), other.clone()
     drawn = list(interpolator.between(one, other, [0.25, 0.5]))
@@ -97,7 +97,7 @@ def test_flow_moves_what_moves(time: float) -> None:
     assert float(wrong) < float(blend) / 4
 
 
-def test_flow_leaves_still_pictures_alone() -> None:
+def test_flow_leaves_still_images_alone() -> None:
     (drawn,) = MotionInterpolator().between(gliding(0), gliding(0), [0.5])
     torch.testing.assert_close(drawn, gliding(0), atol=0.002, rtol=0)
 
@@ -116,7 +116,7 @@ class Counting(FilmInterpolator):
 
 
 @pytest.mark.parametrize("x_amount", [2, 3, 5, 8, 300])
-def test_film_halves_what_it_knows(x_amount: int) -> None:
+def test_video_halves_what_it_knows(x_amount: int) -> None:
     film = Counting()
     times = [number / x_amount for number in range(1, x_amount)]
     drawn = [float(p.mean()) for p in film.between(torch.zeros(3, 8, 8), torch.ones(3, 8, 8), times)]
@@ -125,7 +125,7 @@ def test_film_halves_what_it_knows(x_amount: int) -> None:
     assert all(0.3 < time < 0.7 for _, _, time in film.made)
 
 
-def test_film_reads_either_spelling(film_file: Path, tmp_path: Path) -> None:
+def test_video_reads_either_spelling(film_file: Path, tmp_path: Path) -> None:
     (tmp_path / film_file.name).symlink_to(film_file)
     one, other = torch.rand(2, 3, 64, 64)
     (drawn,) = make_interpolator("FILM").between(one, other, [0.5])
@@ -133,7 +133,7 @@ def test_film_reads_either_spelling(film_file: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(drawn, next(halved.between(one, other, [0.5])))
 
 
-def test_film_with_shared_features_moves_by_its_flow() -> None:
+def test_video_with_shared_features_moves_by_its_flow() -> None:
     """With weights that are all zero but the output's bias, every pixel is that bias."""
     weights = {name: torch.zeros(shape) for name, shape in expected_shapes().items()}
     weights["fuse.output_conv.bias"] = torch.tensor([0.1, 0.5, 0.9])
@@ -142,7 +142,7 @@ def test_film_with_shared_features_moves_by_its_flow() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\x08\0\0\0\0\0\0\0{}      "])
-def test_a_broken_film_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+def test_a_broken_video_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "film_net_fp16.safetensors").write_bytes(content)
     with pytest.raises(ModelError, match=r"film_net_fp16\.safetensors") as caught:
         make_interpolator("FILM")

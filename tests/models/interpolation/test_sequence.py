@@ -37,7 +37,7 @@ class Blend:
 
 
 def scene(seed: int, shift_px: int = 0) -> Image:
-    """A picture of large patches, moved sideways."""
+    """An image of large patches, moved sideways."""
     patches = torch.rand(3, 8, 12, generator=torch.Generator().manual_seed(seed))
     return on_8_bit_grid(
         patches.repeat_interleave(8, 1).repeat_interleave(8, 2)[:, :, shift_px : shift_px + 64]
@@ -118,12 +118,12 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize("case", GOLDEN)
-def test_names_of_films(case: tuple[str, int, int | None, bool]) -> None:
+def test_names_of_videos(case: tuple[str, int, int | None, bool]) -> None:
     engine, x_amount, slower, upscaled = case
     assert video_name("20260102030405", engine_name(engine), x_amount, slower, upscaled) == GOLDEN[case]
 
 
-def test_names_of_folders_and_pictures() -> None:
+def test_names_of_folders_and_images() -> None:
     stem = "20260102030405"
     assert [folder_name(stem, engine) for engine in ENGINES.values()] == [
         f"interpolated_frames_rife_{stem}",

@@ -54,7 +54,7 @@ def test_weights_of_the_installed_package_are_used(tmp_path: Path, monkeypatch: 
     assert missing_feature("realesrgan-x4plus", "x4") is None
 
 
-def test_tiles_make_the_same_picture(tmp_path: Path) -> None:
+def test_tiles_make_the_same_image(tmp_path: Path) -> None:
     network = read_graph(enlarging(tmp_path, "n", 3), "cpu")
     image = torch.rand(3, 41, 58)
     whole = NetworkUpscaler("n", network, 3, "cpu").enlarged(image)

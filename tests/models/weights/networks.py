@@ -40,7 +40,7 @@ def enlarging(folder: Path, name: str, factor: int) -> tuple[Path, Path]:
 
 
 def blending(folder: Path, name: str = "flownet") -> tuple[Path, Path]:
-    """A network with RIFE's inputs that blends both pictures by the moment: in0 + in2 * (in1 - in0)."""
+    """A network with RIFE's inputs that blends both images by the moment: in0 + in2 * (in1 - in0)."""
     lines = [
         "Input a 0 1 in0",
         "Split s0 1 2 in0 a0 a1",

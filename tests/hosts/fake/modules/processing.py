@@ -1,4 +1,4 @@
-"""Draws pictures out of everything that a request and the options say, one step after the other."""
+"""Draws images out of everything that a request and the options say, one step after the other."""
 
 import hashlib
 import time

@@ -1,4 +1,4 @@
-"""Scripts that hosts run with each picture, and the runner that hides what goes wrong in them."""
+"""Scripts that hosts run with each image, and the runner that hides what goes wrong in them."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""Checkpoints: chosen by an option, loaded by the next picture."""
+"""Checkpoints: chosen by an option, loaded by the next image."""
 
 import importlib.util
 import threading
