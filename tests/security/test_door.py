@@ -53,7 +53,10 @@ def test_a_foreign_host_is_421_for_any_method(client: TestClient, method: str, p
     assert client.request(method, path, headers={"Host": "evil.example"}).status_code == 421
 
 
-@pytest.mark.parametrize(("method", "path"), [case for case in ROUTES if case[0] == "GET"])
+# The camera needs a plan, which the check of this queue does not make; api/test_camera.py asks for it.
+@pytest.mark.parametrize(
+    ("method", "path"), [case for case in ROUTES if case[0] == "GET" and not case[1].endswith("/camera")]
+)
 def test_looking_changes_nothing(client: TestClient, jobs: JobQueue, method: str, path: str) -> None:
     (job,) = jobs.submit([{}])
     ended(client, job.id)
