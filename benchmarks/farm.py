@@ -34,7 +34,7 @@ IMAGE_S = 0.25
 SLOWER = 1.03
 SHARED_SLACK = 1.15
 KILL_BAR_MS = 15_000.0
-JOB = {
+JOB: dict[str, Any] = {
     "W": 256,
     "H": 256,
     "max_frames": 40,
@@ -112,7 +112,7 @@ def shared_ms(jobs: JobQueue) -> float:
     began = time.monotonic()
     (job,) = jobs.submit([SHARED])
     wait(lambda: jobs.job(job.id).finished)
-    return 1000 * (time.monotonic() - began) / int(str(SHARED["max_frames"]))
+    return 1000 * (time.monotonic() - began) / SHARED["max_frames"]
 
 
 def job_ms(jobs: JobQueue, count: int) -> float:

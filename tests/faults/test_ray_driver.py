@@ -17,7 +17,6 @@ pytest.importorskip("ray")
 
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError
 
-from deforum_api.queue.ray import actor
 from deforum_api.queue.ray.driver import Driver
 from deforum_api.queue.ray.settings import TOKEN_NAME, versions
 from tests.integration.server import ROOT
@@ -232,6 +231,9 @@ def test_a_worker_that_cannot_be_reached_is_ended_and_replaced(
 def test_a_worker_says_whether_it_has_the_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, checkpoint: str | None
 ) -> None:
+    pytest.importorskip("torch")
+    from deforum_api.queue.ray import actor
+
     monkeypatch.setattr(actor.ray, "get_gpu_ids", list)
     monkeypatch.setattr(actor, "PACKAGES", ())
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
