@@ -259,11 +259,11 @@ def folder_components(folder: Path, with_weights: bool = True) -> tuple[Kind, di
     kind = PIPELINES[pipeline]
     components = dict(_known_components(folder, kind, index))
     check_model_folder(folder)
+    _refuse_incomplete(folder, kind, components)
     for component in components:
         _refuse_foreign_code(folder, component)
         if with_weights:
             _refuse_pickles(folder, component)
-    _refuse_incomplete(folder, kind, components)
     return kind, components
 
 
