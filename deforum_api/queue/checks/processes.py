@@ -306,7 +306,8 @@ class CheckerProcess:
 
     def _ask(self, message: Message) -> None:
         assert self._program.stdin
-        with suppress(BrokenPipeError):  # that it has ended is seen at its output
+        # That it has ended is seen at its output; `_listen` may have closed the pipe already, a ValueError.
+        with suppress(BrokenPipeError, ValueError):
             write_message(self._program.stdin, *message)
 
     def _answered(self, until: float, gone: threading.Event, closed: threading.Event) -> Message:
