@@ -37,6 +37,12 @@ OWN_FILES = {
     "deforum_api/hosts/standalone.py": "a file of the project",
     "deforum_api/tab/desktop.py": "options of the tab",
     "deforum_api/mcp/tools.py": "bytes in memory",
+    "deforum_api/hosts/senders.py": "the key of webhooks, named by a flag",
+    "deforum_api/queue/ray/driver.py": "the token of a worker",
+    "deforum_api/queue/ray/files.py": "files that a worker has written",
+    "deforum_helpers/core/files/mounts.py": "what the kernel says of disks",
+    "deforum_helpers/engines/memory.py": "what the kernel says of memory",
+    "deforum_helpers/pipeline/sound.py": "the cache of analyzed sounds",
 }
 
 
