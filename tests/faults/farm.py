@@ -90,8 +90,10 @@ class Farm:
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.notes = Path(tempfile.mkdtemp())
         os.environ[NOTES] = str(self.notes)
+        from ray._private.authentication_test_utils import reset_auth_token_state
         from ray.cluster_utils import Cluster
 
+        reset_auth_token_state()  # a test before this one may have loaded Ray without the token
         head = self.of_node(head_cpus)
         self.cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
         self.nodes: list[Any] = []
