@@ -87,6 +87,7 @@ def test_poses_are_added_and_removed(one: Window) -> None:
 
 
 def test_a_flight_is_recorded_and_smoothed_into_poses(one: Window) -> None:
+    one.page.locator(".deforum-view-time input").fill("0")  # where the flight begins
     one.page.get_by_role("button", name="Record").click()
     one.page.keyboard.down("w")
     one.page.get_by_role("button", name="Record").wait_for()  # again, when the length of the video has passed

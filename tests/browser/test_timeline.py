@@ -186,6 +186,7 @@ def test_a_phone_shows_all_of_it(line: Timeline) -> None:
                 assert box["x"] >= 0
                 assert box["x"] + box["width"] <= 390
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.locator(".deforum-tl-lanes").focus()
         page.keyboard.press("Home")
         page.get_by_role("button", name="Split the prompt").click()
         page.locator(".deforum-tl-said").wait_for()
