@@ -221,7 +221,7 @@ TOOL_INTERRUPTED_TOO_OFTEN = Message(
     "generation error: interrupted {by} {count} times; resume the job to start the tool again.",
 )
 BY_RESTART = Message("by_restart", "by restart")
-BY_LOST_WORKER = Message("by_lost_worker", "by the loss of a worker (lastly {worker})")
+BY_LOST_WORKER = Message("by_lost_worker", "by the loss of a worker (most recently {worker})")
 WORKER_LOST = Message(
     "worker_lost", "The worker {worker} was lost; the job continues from its last frame on another one."
 )

@@ -17,17 +17,17 @@ PATH_POSE_AFTER_MOVE = Message(
 )
 PATH_POSE_ADDED = Message(
     "camera_path_pose_added",
-    "{setting}, frame {frame}: {found} is added to another move or eased; expected it alone.",
+    "{setting}, frame {frame}: {found} is combined with another move or an easing; expected it alone.",
 )
 PATH_POINT_LEVEL = Message(
     "camera_path_point_level",
-    "{setting}, frame {frame}: the camera reaches the plane at depth {depth:g} that dolly_zoom keeps; expected a way "
-    "shorter than the depth.",
+    "{setting}, frame {frame}: the camera reaches the plane at depth {depth:g} that dolly_zoom keeps; expected a "
+    "distance shorter than the depth.",
 )
 PATH_AIM_LOST = Message(
     "camera_path_aim_lost",
     "{setting}, frame {frame}: the point of look_at is at the camera or straight above or below it, so no direction is "
-    "defined; expected a point beside the camera's way.",
+    "defined; expected a point beside the camera's path.",
 )
 PATH_VALUE = Message(
     "camera_path_value", "{setting}, frame {frame}: {name} of {move} is {found}; expected {allowed}."

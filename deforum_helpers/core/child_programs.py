@@ -84,7 +84,7 @@ class ChildProgram:
         """Return the next answer, None after the end of the child.
 
         Raises:
-            queue.Empty: there was none in `longest_s`.
+            queue.Empty: no answer arrived within `longest_s` seconds.
         """
         return self._answers.get(timeout=longest_s)
 

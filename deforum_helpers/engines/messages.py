@@ -53,7 +53,7 @@ HRFIX_UNUSED = Message(
 )
 ATTENTION_UNUSED = Message(
     "attention_weights_unused",
-    "The text encoder of {family} takes no weights of words; (word:1.2) in the prompts is read as the word alone.",
+    "The text encoder of {family} does not support word weights; (word:1.2) in a prompt is read as the word alone.",
 )
 GUIDANCE_DISTILLED = Message(
     "guidance_distilled",

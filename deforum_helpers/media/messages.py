@@ -86,7 +86,7 @@ CAMERA_FILE_UNUSABLE = Message(
     "camera_file_unusable", "{setting} names {name!r}, which {why}; expected {allowed}."
 )
 CAMERA_FILE_UNKNOWN = Message(
-    "camera_file_unknown", "{setting} names {name!r}, which is no camera file; expected {allowed}."
+    "camera_file_unknown", "{setting} names {name!r}, which is not a camera file; expected {allowed}."
 )
 CAMERA_FILE_BROKEN = Message(
     "camera_file_broken", "{setting} names {name!r}, in which {part} cannot be read; expected {allowed}."

@@ -144,7 +144,7 @@ def decode_step(content: bytes, device: torch.device) -> StepFiles:
 
 
 def image_in(content: Pixels) -> Pixels:
-    """Return the image in the bytes of a PNG file: (H, W, 3) RGB or (H, W) gray. Raises ValueError if there is none."""
+    """Decode the bytes of a PNG file to (H, W, 3) RGB or (H, W) gray; raises ValueError if they are not an image."""
     image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     if image is None:
         raise ValueError("not an image")

@@ -51,7 +51,8 @@ NO_BEATS = Message(
     "bpm is 0, and no beats were found in {name!r}, the file of {setting}; expected the beats per minute in bpm.",
 )
 LENGTH_WITHOUT_SOUND = Message(
-    "length_without_sound", "max_frames is 0, as long as the sound, but there is none; expected {allowed}."
+    "length_without_sound",
+    "max_frames is 0, which takes the length of the sound, but the settings name no sound; expected {allowed}.",
 )
 LENGTH_OF_LONG_SOUND = Message(
     "length_of_long_sound",
@@ -214,7 +215,8 @@ SEGMENT_FAILED = Message(
 )
 OTHER_PLAN = Message(
     "worker_plans_otherwise",
-    "The settings give another plan there; all workers need the same version of the program and the same files.",
+    "The worker computed another plan from the settings; all workers need the same version of the program and the "
+    "same files.",
 )
 SEGMENT_WORKER_LOST = Message(
     "segment_worker_lost", "{times} workers in a row ended while they rendered frame {frame}; see their logs."
@@ -236,7 +238,7 @@ NO_CAMERA = Message(
     "export_without_camera", "animation_mode is {mode}, whose frames have no camera; expected 2D or 3D."
 )
 FLIP_NOT_EXPORTED = Message(
-    "export_without_flip", "The perspective flip is no camera move and is not part of the exported camera."
+    "export_without_flip", "The perspective flip is not a camera move and is not part of the exported camera."
 )
 ZOOM_WITHOUT_CAMERA = Message(
     "export_zoom_zero",

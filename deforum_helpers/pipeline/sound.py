@@ -218,7 +218,7 @@ class _SoundFile:
         return None
 
     def _keep(self, part: str, arrays: Mapping[str, Array]) -> None:
-        """Write a file of the cache; without room on the disk there is none."""
+        """Write a file of the cache; a full disk leaves the cache without it."""
         folder = self._folder()
         path = folder / f"{self._digest}-{_VERSION}-{part}.npz"
         new = path.with_suffix(f".{os.getpid()}")

@@ -88,7 +88,7 @@ def open_worker(
         facts,
         options=Options(**values),
         fetcher=_FetchedBefore(known=known),
-        free_disk=lambda folder: sys.maxsize,  # whoever gives the order writes the files
+        free_disk=lambda folder: sys.maxsize,  # the coordinator writes the files
     )
     prepared = prepare(order.settings, facts)
     if prepared.plan.digest != order.digest:

@@ -80,7 +80,8 @@ RESUME_STATE_DAMAGED = Message(
 
 # Camera path
 FOV_FROM_PATH = Message(
-    "camera_path_sets_fov", "camera_path sets the field of view; fov_schedule holds only before it."
+    "camera_path_sets_fov",
+    "camera_path sets the field of view; fov_schedule applies only before the path begins.",
 )
 PATH_TOO_FAST = Message(
     "camera_path_too_fast",

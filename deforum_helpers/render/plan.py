@@ -296,7 +296,7 @@ def _digest(settings: Settings, series: Values, key_frames: KeyFrames, sound: st
         settings: checked settings.
         series: schedule name -> (frames,) values, in rendering order.
         key_frames: key frames of the run; their repr is hashed, so its text must never change.
-        sound: digest of the sound that was read; empty if there is none.
+        sound: digest of the sound that schedules and prompts read; empty without a sound.
     """
     flat = flat_settings(settings)
     unset = {name for name in _YOUNGER if flat[name] == FIELDS[name].default}

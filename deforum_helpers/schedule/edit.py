@@ -80,7 +80,7 @@ def with_key(text: str, kind: Kind, number: int, key: str) -> str:
     """Return `text` with another key in entry `number`.
 
     Raises:
-        SettingsError: the text cannot be read, or would be read otherwise than as this entry changed.
+        SettingsError: the text cannot be read, or the edit would change another entry.
     """
     entry = entries_of(text, kind)[number]
     if kind == "prompts":
@@ -310,7 +310,7 @@ def _checked(
 
 
 def _check(text: str, kind: Kind, expected: list[TextEntry], new: str) -> None:
-    """Raise a SettingsError if the text is read otherwise than as the expected entries."""
+    """Raise a SettingsError if the entries of `text` differ from the expected ones."""
     read = [(one.key, one.value, one.easing) for one in entries_of(text, kind)]
     wanted = [
         (one.key, one.value, one.easing)

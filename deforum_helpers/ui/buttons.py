@@ -207,7 +207,7 @@ BUTTONS = (
             lambda answers, asked: (
                 answers.timeline(asked),
                 None,
-            ),  # a value that is refused is told in the message
+            ),  # the message shows why a value is refused
             ("sent",),
             ("timeline_data", "message"),
             "() => window.deforumTab.timeline.request()",

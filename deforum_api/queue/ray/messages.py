@@ -32,8 +32,7 @@ NOT_STARTED = Message(
 )
 NOT_JOINED = Message(
     "ray_not_joined",
-    "There is no Ray cluster at {address} that this server can join ({reason}); the next attempt follows in "
-    "{delay:.0f} s.",
+    "This server cannot join a Ray cluster at {address} ({reason}); the next attempt follows in {delay:.0f} s.",
 )
 TOO_SLOW = Message("ray_too_slow", "no answer within {seconds:.0f} s")
 PROGRAM_ENDED = Message("ray_program_ended", "its program ended with code {code}")
@@ -43,18 +42,22 @@ SILENT = Message(
 RENDERS_HERE = Message("ray_renders_here", "Until then this process renders the jobs itself.")
 NO_AUTHENTICATION = Message(
     "ray_no_authentication",
-    "The Ray cluster at {address} runs without token authentication (RAY_AUTH_MODE): whoever reaches its ports can run "
-    "any code on it.",
+    "The Ray cluster at {address} runs without token authentication, so anyone who can reach its ports can run code on "
+    "it. Start it with RAY_AUTH_MODE=token.",
 )
 
 # Workers
-NO_NODE = Message("ray_no_node", "The Ray cluster has no node that can have a worker.")
+NO_NODE = Message(
+    "ray_no_node", "No node of the Ray cluster has room for a worker; add a node with CPUs or GPUs."
+)
 NO_GPU = Message(
-    "ray_no_gpu", "Workers with {share:g} GPU each were asked for, but no node of the Ray cluster has a GPU."
+    "ray_no_gpu",
+    "Workers with {share:g} GPU each were requested, but no node of the Ray cluster has a GPU; add a node, or omit "
+    "--deforum-gpus-per-worker.",
 )
 TOO_FEW = Message(
     "ray_too_few",
-    "{wanted} workers were asked for, but the nodes of the Ray cluster have room for {found}.",
+    "{wanted} workers were requested, but the Ray cluster has room for {found}; add nodes, or lower --deforum-workers.",
 )
 WAITS_FOR_NODE = Message(
     "ray_waits_for_node",
@@ -69,7 +72,7 @@ VERSION_DIFFERS = Message(
 NOT_SHARED = Message(
     "ray_not_shared",
     "The worker on the node {node} is refused: it does not see the output folder {root}, which --deforum-ray-files "
-    "shared asks for; mount it there at the same path.",
+    "shared requires; mount it there at the same path.",
 )
 CHECKPOINT_MISSING = Message("ray_checkpoint_missing", "The worker on the node {node} is refused: {reason}")
 NOT_BEGUN = Message(
@@ -82,8 +85,9 @@ ENDED = Message("ray_worker_ended", "its process ended: {kind}")
 ABANDONED = Message("ray_worker_abandoned", "it was ended, as its job did not respond")
 CLUSTER_GONE = Message("ray_cluster_gone", "the connection to the Ray cluster was lost")
 RUN_NAME_TAKEN = Message(
-    "ray_run_name_taken", "The run {name} exists already in the output folder; the job takes another second."
+    "ray_run_name_taken",
+    "The run {name} already exists in the output folder; the next attempt gets another name.",
 )
 
 # Parts of one video
-HAS_A_JOB = Message("ray_worker_has_a_job", "It has a job of its own.")
+HAS_A_JOB = Message("ray_worker_has_a_job", "The worker is rendering a job of its own.")
