@@ -80,17 +80,17 @@ def test_a_pose_is_dragged_with_the_pointer(one: Window) -> None:
 
 def test_poses_are_added_and_removed(one: Window) -> None:
     one.page.locator(".deforum-view-time input").fill("15")
-    one.page.get_by_role("button", name="Add pose").click()
+    one.page.locator("#deforum_camera_view").get_by_role("button", name="Add pose").click()
     one.until(lambda: [key[0] for key in planned(one)] == [0, 10, 15, 20])
-    one.page.get_by_role("button", name="Remove").click()
+    one.page.locator("#deforum_camera_view").get_by_role("button", name="Remove").click()
     shows(one, PATH)
 
 
 def test_a_flight_is_recorded_and_smoothed_into_poses(one: Window) -> None:
     one.page.locator(".deforum-view-time input").fill("0")  # where the flight begins
-    one.page.get_by_role("button", name="Record").click()
+    one.page.locator("#deforum_camera_view").get_by_role("button", name="Record").click()
     one.page.keyboard.down("w")
-    one.page.get_by_role("button", name="Record").wait_for()  # again, when the length of the video has passed
+    one.page.locator("#deforum_camera_view").get_by_role("button", name="Record").wait_for()  # again, when the length of the video has passed
     one.page.keyboard.up("w")
     one.until(lambda: len(planned(one)) > 1 and planned(one)[1][0] != 10)
     forward = [key[3] for key in planned(one)]
@@ -99,7 +99,7 @@ def test_a_flight_is_recorded_and_smoothed_into_poses(one: Window) -> None:
     assert forward[-1] > 0.2
     assert all(abs(key[1]) < 1e-3 for key in planned(one))
     with one.page.expect_download() as download:
-        one.page.get_by_role("button", name="Path file").click()
+        one.page.locator("#deforum_camera_view").get_by_role("button", name="Path file").click()
     frames = json.loads(download.value.path().read_text(encoding="utf-8"))["frames"]
     assert len(frames) == 21
     assert re.fullmatch(r"camera.*\.json", download.value.suggested_filename)
