@@ -66,6 +66,7 @@ class _Ray:
         self.facts: dict[str, Mapping[str, Any]] = {}
         self.stream: Callable[[], Any] = lambda: iter(())
         self.killed: list[str] = []
+        self.environments: list[dict[str, str]] = []
 
     def nodes(self) -> list[dict[str, Any]]:
         return [
@@ -78,7 +79,8 @@ class _Ray:
             for name, gpus in self.gpus.items()
         ]
 
-    def options(self, *, scheduling_strategy: Any, **resources: Any) -> _Method:
+    def options(self, *, scheduling_strategy: Any, runtime_env: dict[str, Any], **resources: Any) -> _Method:
+        self.environments.append(runtime_env["env_vars"])
         node = bytes.fromhex(scheduling_strategy.node_id).rstrip(b"\0").decode()
         return _Method(lambda setup: _Actor(node, self.root, self.facts.get(node, {}), self.stream))
 
@@ -225,6 +227,21 @@ def test_a_worker_that_cannot_be_reached_is_ended_and_replaced(
     assert driver.joined() == ["left", "left"]
 
 
+@pytest.mark.parametrize(("chosen", "threads"), [("", "2"), ("3", "3")])
+def test_a_worker_gets_its_share_of_the_threads_before_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, threads: str
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", chosen)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    cluster = _Ray(tmp_path, only=0)
+    driver = _Told(cluster)
+    driver.look()
+    close(driver)
+    assert [(one["OMP_NUM_THREADS"], one["OMP_WAIT_POLICY"]) for one in cluster.environments] == [
+        (threads, "passive")
+    ]
+
+
 @pytest.mark.parametrize(
     ("engine", "checkpoint"), [("diffusers", "/no/such/checkpoint.safetensors"), ("null", None)]
 )
@@ -236,8 +253,7 @@ def test_a_worker_says_whether_it_has_the_checkpoint(
 
     monkeypatch.setattr(actor.ray, "get_gpu_ids", list)
     monkeypatch.setattr(actor, "PACKAGES", ())
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    setup = {"engine": engine, "checkpoint": checkpoint, "allow_download": False, "threads": "1"}
+    setup = {"engine": engine, "checkpoint": checkpoint, "allow_download": False}
     worker = actor.RenderWorker(json.dumps({**setup, "root": str(tmp_path), "make_engine": ""}))
     facts = json.loads(worker.hello("1"))
     assert (str(checkpoint) in facts["checkpoint_problem"]) == (checkpoint is not None), facts

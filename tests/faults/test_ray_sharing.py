@@ -62,12 +62,12 @@ class _Actor:
 @pytest.fixture
 def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[actor.RenderWorker]:
     monkeypatch.setattr(segments.ray, "get", lambda ref: ref)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     loggers = [logging.getLogger(name) for name in PACKAGES]
     before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
-    setup = {"engine": "null", "checkpoint": None, "allow_download": False, "root": str(tmp_path)}
-    made = {"make_engine": "deforum_helpers.engines:make_engine", "threads": "1"}
-    yield actor.RenderWorker(json.dumps(setup | made))
+    setup: dict[str, Any] = {"engine": "null", "checkpoint": None, "allow_download": False}
+    setup["root"] = str(tmp_path)
+    setup["make_engine"] = "deforum_helpers.engines:make_engine"
+    yield actor.RenderWorker(json.dumps(setup))
     for logger, level, handlers in before:
         logger.setLevel(level)
         logger.handlers[:] = handlers

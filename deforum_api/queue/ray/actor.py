@@ -56,12 +56,11 @@ class RenderWorker:
 
     Args:
         setup: JSON text: engine, checkpoint, allow_download, root (the server's output folder), make_engine ("module:
-            function", which makes the engine), threads (of torch on the CPU).
+            function", which makes the engine).
     """
 
     def __init__(self, setup: str) -> None:
         self._setup: dict[str, Any] = json.loads(setup)
-        os.environ["OMP_NUM_THREADS"] = self._setup["threads"]  # Ray's own choice is 1 for a worker on a GPU
         self._root = Path(self._setup["root"])
         self._renderer = OwnRenderer(self._make_engine)
         self._lock = threading.Lock()

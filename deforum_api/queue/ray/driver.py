@@ -26,6 +26,7 @@ from typing import Any
 
 from deforum_api.queue.ray import messages
 from deforum_api.queue.ray.settings import OWN_CLUSTER, RUNNING_CLUSTER, TOKEN_NAME, version_problem
+from deforum_helpers.core.cpu_threads import CHOICES
 from deforum_helpers.core.pipes import read_message, write_message
 
 LOOK_EVERY_S = 1.0
@@ -81,9 +82,14 @@ def needs_gpus(nodes: Sequence[Node], gpu_share: float) -> bool:
     return gpu_share > 0 or any(node.gpus >= 1 for node in nodes)
 
 
-def _threads(node: Node, workers: int) -> str:
-    """Return OMP_NUM_THREADS of a worker: that of this program, else its share of the node's CPUs."""
-    return os.environ.get("OMP_NUM_THREADS") or str(max(1, int(node.cpus) // max(1, workers)))
+def _threads(node: Node, workers: int) -> dict[str, str]:
+    """Return the environment variables of a worker's threads: those of this program, else its share of the CPUs.
+
+    They must be there before the worker's process loads torch. Ray's own choice is one thread for a worker on a GPU.
+    """
+    chosen = {name: os.environ[name] for name in CHOICES if name in os.environ}
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, int(node.cpus) // max(1, workers)))
+    return {**chosen, "OMP_NUM_THREADS": threads}
 
 
 def _knock(address: str) -> None:
@@ -294,7 +300,7 @@ class Driver:
                         self._refuse(place, self._not_begun(place, error), START_AGAIN_S)
                     self._end(place, messages.ENDED(kind=kind))
 
-    def _begin(self, node: Node, on_gpu: bool, threads: str) -> None:
+    def _begin(self, node: Node, on_gpu: bool, threads: Mapping[str, str]) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         used = set(self._places)
@@ -304,7 +310,8 @@ class Driver:
             num_cpus=0 if on_gpu else 1,
             num_gpus=share if on_gpu else 0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
-        ).remote(json.dumps({**self._setup, "threads": threads}))
+            runtime_env={"env_vars": dict(threads)},
+        ).remote(json.dumps(self._setup))
         token = secrets.token_hex(8)
         hello, ended = actor.hello.remote(token), actor.until_ended.remote()
         place = _Place(name, node, actor, token, hello, ended, time.monotonic())
