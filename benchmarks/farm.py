@@ -46,7 +46,7 @@ JOB: dict[str, Any] = {
 }
 SHORT = {**JOB, "max_frames": 16}
 # Each frame stands alone.
-SHARED = {**JOB, "animation_mode": "Interpolation"}
+SHARED = {**JOB, "animation_mode": "Interpolation", "max_frames": 120}
 
 
 class SlowEngine(NullEngine):
