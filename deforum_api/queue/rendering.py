@@ -11,6 +11,7 @@ from deforum_helpers.tools.prepare import PreparedTool
 
 if TYPE_CHECKING:
     from deforum_helpers.core.progress import CancelToken
+    from deforum_helpers.core.spread import OpenPieceWorkers
     from deforum_helpers.engines.base import Engine
     from deforum_helpers.pipeline.job import Progress, RunResult
     from deforum_helpers.pipeline.work_orders import MoreWorkers
@@ -23,12 +24,13 @@ class OwnRenderer:
         make_engine: makes the engine; called for the first job that needs one.
         now: returns the local time, which names new runs.
 
-    `more_workers` opens the workers that share a job, as `run_job` takes it.
+    `more_workers` and `image_workers` open the workers that share a job, as `run_job` takes them.
     """
 
     def __init__(self, make_engine: Callable[[], Engine], now: Callable[[], datetime] = datetime.now) -> None:
         self.now = now
         self.more_workers: MoreWorkers | None = None
+        self.image_workers: OpenPieceWorkers | None = None
         self._make_engine = make_engine
         self._engine: Engine | None = None
 
@@ -47,7 +49,15 @@ class OwnRenderer:
             from deforum_helpers.engines.preview import PreviewEngine
 
             return run_job(prepared, PreviewEngine(), cancel, report, now=self.now)
-        return run_job(prepared, self.engine(), cancel, report, now=self.now, more_workers=self.more_workers)
+        return run_job(
+            prepared,
+            self.engine(),
+            cancel,
+            report,
+            now=self.now,
+            more_workers=self.more_workers,
+            image_workers=self.image_workers,
+        )
 
     def engine(self) -> Engine:
         """Return the engine; it is made at the first call."""
@@ -62,6 +72,7 @@ class OwnRenderer:
         from deforum_helpers.tools.run import run_tool
 
         if self._engine is None or not prepared.on_device:
-            return run_tool(prepared, cancel, report)
+            return run_tool(prepared, cancel, report, workers=self.image_workers)
         with self._engine.resting():
-            return run_tool(prepared, cancel, report, device=str(self._engine.device))
+            device = str(self._engine.device)
+            return run_tool(prepared, cancel, report, device=device, workers=self.image_workers)

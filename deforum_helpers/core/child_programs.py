@@ -33,6 +33,10 @@ class WorkerLost(Exception):
     """A worker has died, or is out of reach; what it did goes on elsewhere."""
 
 
+class WorkerUnusable(WorkerLost):
+    """A worker cannot take part, or no longer; the others go on without it."""
+
+
 class ChildProgram:
     """A child as its parent sees it.
 

@@ -75,6 +75,9 @@ JSON_NUMBER_TOO_LONG = Message("json_number_too_long", "contains a number of mor
 # Work that is spread over several workers
 CHILD_ENDED = Message("child_ended", "Its process ended with code {code}.")
 PIECE_FAILED = Message("piece_failed", "A worker failed unexpectedly ({kind}); the log has the details.")
+PIECE_WORKERS_GONE = Message(
+    "piece_workers_gone", "No worker is left for the images; the log has the details."
+)
 PIECE_WORKERS_LOST = Message(
     "piece_workers_lost", "{times} workers in a row ended at the same images; the log has the details."
 )

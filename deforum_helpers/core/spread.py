@@ -16,11 +16,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from deforum_helpers.core import messages
-from deforum_helpers.core.child_programs import ChildProgram, ParentChannel, WorkerLost, error_of
-from deforum_helpers.core.errors import DeforumError, ProgramKilled, RenderError
+from deforum_helpers.core.child_programs import (
+    ChildProgram,
+    ParentChannel,
+    WorkerLost,
+    WorkerUnusable,
+    error_of,
+)
+from deforum_helpers.core.errors import Cancelled, DeforumError, ProgramKilled, RenderError
 from deforum_helpers.core.pipes import Message
 from deforum_helpers.core.progress import CancelToken
 
@@ -30,6 +36,26 @@ MOST_LOSSES = 3
 LOOK_EVERY_S = 0.1
 
 Done = Callable[[int], None]
+Kept = TypeVar("Kept")
+
+_kept: tuple[Any, Any] | None = None
+
+
+def kept(key: Any, make: Callable[[], Kept]) -> Kept:
+    """Return what `make` made for this key, in this or an earlier piece; only that of the newest key is kept."""
+    global _kept
+    found = _kept
+    if found is None or found[0] != key:
+        found = _kept = None  # its memory is free before `make` needs some
+        found = _kept = (key, make())
+    made: Kept = found[1]
+    return made
+
+
+def release_kept() -> None:
+    """Let go of what the last piece kept, such as a model."""
+    global _kept
+    _kept = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +81,7 @@ class PieceWorker(Protocol):
 
         Raises:
             WorkerLost: the worker has died.
+            WorkerUnusable: the worker does no more pieces.
             RenderError: the piece failed.
         """
         ...
@@ -149,12 +176,17 @@ class _Board:
 
     def work(self, worker: PieceWorker) -> None:
         """Let a worker do pieces until none is left; the function of its thread."""
-        while (number := self._next()) is not None:
-            self._attempt(number, worker)
+        while (number := self._next()) is not None and self._attempt(number, worker):
+            pass
 
-    def _attempt(self, number: int, worker: PieceWorker) -> None:
+    def _attempt(self, number: int, worker: PieceWorker) -> bool:
+        """Return whether the worker takes part further."""
         try:
             worker.work(self._pieces[number], partial(self._done, number))
+        except WorkerUnusable as error:
+            logger.warning("A worker makes no more images: %s", error)
+            self._leave(number)
+            return False
         except WorkerLost as error:
             logger.warning("A worker was lost: %s", error)
             self._lose(number)
@@ -162,6 +194,7 @@ class _Board:
             self._fail(error)
         else:
             self._finish(number)
+        return True
 
     def _next(self) -> int | None:
         with self._changed:
@@ -188,6 +221,14 @@ class _Board:
         if self._losses[number] >= MOST_LOSSES:
             self._fail(ProgramKilled(messages.PIECE_WORKERS_LOST(times=MOST_LOSSES)))
 
+    def _leave(self, number: int) -> None:
+        with self._changed:
+            self._workers -= 1
+            self._waiting.appendleft(number)
+            self._changed.notify_all()
+        if not self._workers:
+            self._fail(ProgramKilled(messages.PIECE_WORKERS_GONE()))
+
     def _fail(self, error: BaseException) -> None:
         with self._changed:
             if not self.ended.is_set():
@@ -213,6 +254,33 @@ def piece_processes(count: int, gpus: Callable[[], int] = lambda: 0) -> OpenPiec
             yield workers
 
     return opened
+
+
+def do_piece(piece: Piece, done: Done) -> None:
+    """Do a piece in this process."""
+    module, _, name = piece.function.partition(":")
+    getattr(importlib.import_module(module), name)(piece.arguments, done)
+
+
+class OwnPieceWorker:
+    """This process as a worker; see `PieceWorker`."""
+
+    def __init__(self) -> None:
+        self._stopped = False
+
+    def work(self, piece: Piece, done: Done) -> None:
+        """Do a piece; raises `Cancelled` at its next file after `stop`."""
+
+        def unless_stopped(count: int) -> None:
+            if self._stopped:
+                raise Cancelled
+            done(count)
+
+        do_piece(piece, unless_stopped)
+
+    def stop(self) -> None:
+        """Stop; see `PieceWorker`."""
+        self._stopped = True
 
 
 class PieceProcess:
@@ -283,10 +351,9 @@ def main() -> None:
     parent.listen(pieces.put)
     while True:
         head, _ = pieces.get()
-        module, _, name = head["function"].partition(":")
+        piece = Piece(head["function"], head["arguments"], size=0)
         try:
-            function = getattr(importlib.import_module(module), name)
-            function(head["arguments"], lambda count: parent.write({"done": count}))
+            do_piece(piece, lambda count: parent.write({"done": count}))
         except DeforumError as error:
             parent.write_error(error)
         except Exception as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deforum_helpers.core.progress import CancelToken
-from deforum_helpers.core.spread import Done, OpenPieceWorkers, Piece, spread
+from deforum_helpers.core.spread import Done, OpenPieceWorkers, Piece, kept, spread
 from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.models.interpolation.base import Interpolator
 from deforum_helpers.models.interpolation.engines import make_interpolator
@@ -157,14 +157,12 @@ def _write_beginnings(
             write_image(targets[number * x_amount], image)
 
 
-@lru_cache(1)
 def _upscaler(model: str, factor: str, device: str) -> Upscaler:
-    return make_upscaler(model, factor, device)
+    return kept(("upscaler", model, factor, device), lambda: make_upscaler(model, factor, device))
 
 
-@lru_cache(1)
 def _interpolator(engine: str, device: str) -> Interpolator:
-    return make_interpolator(engine, device)
+    return kept(("interpolator", engine, device), lambda: make_interpolator(engine, device))
 
 
 def _counted(done: Done, targets: Sequence[Path]) -> Report:

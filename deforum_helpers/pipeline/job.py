@@ -87,7 +87,8 @@ def run_job(
         now: returns the local time.
         estimator: makes a depth model from a name and a device; called only if the plan uses depth.
         more_workers: opens workers that render independent segments at the same time; called only if the run has some.
-        image_workers: opens workers for upscaling and frame interpolation; by default this process does both.
+        image_workers: opens workers for masks of people, upscaling and frame interpolation; by default this process
+            makes all images.
 
     Raises:
         Cancelled: the job was cancelled; its frames are kept and, if two or more, made into a video.
@@ -123,7 +124,7 @@ def run_job(
         )
         manifest = finished_manifest(run, job.film_digest) if resume else None
         if manifest is None:
-            context = with_videos(context, prepared, run.outdir)
+            context = with_videos(context, prepared, run.outdir, image_workers)
             job.report("PREPARING", 0.1, 0)
             manifest = job.make_frames(job.resumed_start() if resume else job.fresh_start(), context)
         manifest = job.post_produce(manifest)

@@ -20,7 +20,13 @@ from typing import Any
 import torch
 
 from deforum_helpers.core import messages as core_messages
-from deforum_helpers.core.child_programs import ChildProgram, ParentChannel, WorkerLost, error_of
+from deforum_helpers.core.child_programs import (
+    ChildProgram,
+    ParentChannel,
+    WorkerLost,
+    WorkerUnusable,
+    error_of,
+)
 from deforum_helpers.core.errors import Cancelled, DeforumError, RenderError
 from deforum_helpers.core.pipes import Message
 from deforum_helpers.core.progress import StopRequest
@@ -32,7 +38,6 @@ from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.pipeline.segments import (
     EngineWorker,
     SegmentTask,
-    WorkerUnusable,
     decode_task,
     encode_task,
 )

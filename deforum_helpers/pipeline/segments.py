@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deforum_helpers.core.child_programs import WorkerLost
+from deforum_helpers.core.child_programs import WorkerLost, WorkerUnusable
 from deforum_helpers.core.errors import ProgramKilled, Stopped
 from deforum_helpers.core.progress import CancelToken, StopRequest
 from deforum_helpers.image.convert import from_bytes
@@ -90,10 +90,6 @@ def decode_task(head: Mapping[str, Any], parts: Sequence[bytes], device: torch.d
     rest = parts[1:] if head["begun"] else parts
     first = image_in(np.frombuffer(rest[0], np.uint8)) if rest else None
     return SegmentTask(int(head["start"]), int(head["stop"]), begun, first)
-
-
-class WorkerUnusable(WorkerLost):
-    """A worker cannot render this run; the others go on without it."""
 
 
 class SegmentWorker(Protocol):

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.core.spread import OpenPieceWorkers
 from deforum_helpers.engines.base import Engine
 from deforum_helpers.image.color import ColorReference
 from deforum_helpers.image.convert import on_8_bit_grid, read_image, resized
@@ -100,8 +101,16 @@ def _flow_methods(plan: Plan, device: torch.device) -> Callable[[str], FlowEstim
     return made.__getitem__
 
 
-def with_videos(context: RenderContext, prepared: Prepared, outdir: Path) -> RenderContext:
+def with_videos(
+    context: RenderContext, prepared: Prepared, outdir: Path, workers: OpenPieceWorkers | None = None
+) -> RenderContext:
     """Return `context` with the frames of the videos and ControlNet units, extracted into folders of `outdir`.
+
+    Args:
+        context: the render context.
+        prepared: the job.
+        outdir: folder of the run.
+        workers: opens workers that share the search for people; by default this process does it.
 
     Raises:
         VideoError, DiskFull, RenderError: a video cannot be extracted.
@@ -132,6 +141,7 @@ def with_videos(context: RenderContext, prepared: Prepared, outdir: Path) -> Ren
                 finder=lambda: make_finder("people", device),
                 device=device,
                 cancel=cancel,
+                workers=workers,
             )
         video = VideoFrames(paths, settings.W, settings.H, "video_init_path", device)
         context = replace(context, video=video, composite_source=context.composite_source or video)

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from deforum_helpers.core.child_programs import WorkerUnusable
 from deforum_helpers.core.files.atomic import disk_errors
 from deforum_helpers.core.net.fetch import Fetcher, Kind
 from deforum_helpers.core.progress import CancelToken
@@ -20,7 +21,7 @@ from deforum_helpers.output.paths import Run
 from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.host_facts import HostFacts
 from deforum_helpers.pipeline.prepare import Prepared, prepare
-from deforum_helpers.pipeline.segments import EngineWorker, SegmentWorker, WorkerUnusable
+from deforum_helpers.pipeline.segments import EngineWorker, SegmentWorker
 from deforum_helpers.pipeline.sources import given_state, open_inputs, with_depth, with_videos
 from deforum_helpers.settings import flat_settings
 from deforum_helpers.settings.host_options import Options

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from deforum_helpers.core.progress import CancelToken, Progress, RunResult
+from deforum_helpers.core.spread import OpenPieceWorkers
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, write_manifest
 from deforum_helpers.output.paths import claimed_run
 from deforum_helpers.tools.folders import Work
@@ -18,6 +19,7 @@ def run_tool(
     report: Callable[[Progress], None],
     *,
     device: str | None = None,
+    workers: OpenPieceWorkers | None = None,
     now: Callable[[], datetime] = datetime.now,
 ) -> RunResult:
     """Run a prepared tool and write a manifest of the video and the kept images.
@@ -27,6 +29,7 @@ def run_tool(
         cancel: checked at every image.
         report: called with the progress, on the calling thread.
         device: torch device for models, by default the host's.
+        workers: opens workers that share the images; by default this process makes them.
         now: returns the local time.
 
     Raises:
@@ -35,7 +38,13 @@ def run_tool(
     """
     report(Progress("PREPARING", 0.0, 0, prepared.frames))
     work = Work(
-        prepared.output_root, prepared.options, cancel, report, device or prepared.device, prepared.name
+        prepared.output_root,
+        prepared.options,
+        cancel,
+        report,
+        device or prepared.device,
+        prepared.name,
+        workers,
     )
     result = prepared.run(work)
     outdir = result.video.parent

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from deforum_helpers.core.spread import Done, spread
+from deforum_helpers.core.spread import Done, kept, spread
 from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.models.depth import make_estimator
 from deforum_helpers.models.depth.base import DepthEstimator
@@ -105,7 +104,8 @@ def video_to_depth(
 def depth_range(arguments: Mapping[str, Any], done: Done) -> None:
     """Make a range of depth images: "sources", "targets", the fields of the "look", and the "device"."""
     look = DepthLook(**arguments["look"])
-    layers = _kept_layers(look, arguments["device"])
+    device = arguments["device"]
+    layers = kept((look, device), lambda: _layers(look, device, make_estimator, load_finder))
     files = zip(arguments["sources"], arguments["targets"], strict=True)
     for number, (source, target) in enumerate(files, start=1):
         write_frame(Path(target), _depth_image(read_frame(Path(source)), layers, look))
@@ -125,11 +125,6 @@ def _layers(
     if look.mode in WITH_FIGURES:
         layers.append(finder().find)
     return layers or [_gray_levels]
-
-
-@lru_cache(1)
-def _kept_layers(look: DepthLook, device: str) -> list[Callable[[Gray], Gray]]:
-    return _layers(look, device, make_estimator, load_finder)
 
 
 def _depth_image(rgb_u8: Gray, layers: Sequence[Callable[[Gray], Gray]], look: DepthLook) -> Gray:

@@ -1,7 +1,7 @@
 // Follows one story with the JavaScript client against the server of argv[2] and tells it as JSON.
 import { pathToFileURL } from "node:url";
 
-const [, , module, url, story] = process.argv;
+const [, , module, url, story, worker] = process.argv;
 const { Deforum } = await import(pathToFileURL(module).href);
 const patient = { patienceMs: 60000, timeoutMs: 30000 };
 const job = "batch(1)-0";
@@ -39,7 +39,7 @@ const stories = {
   },
   async workers() {
     const deforum = new Deforum(url, patient);
-    const states = [(await deforum.drain("local")).state, (await deforum.undrain("local")).state];
+    const states = [(await deforum.drain(worker)).state, (await deforum.undrain(worker)).state];
     return { states, ids: (await deforum.workers()).map((one) => one.id) };
   },
   async tool() {

@@ -154,10 +154,11 @@ def test_a_webhook_of_the_private_network_is_refused_by_the_server(
 def test_workers_are_listed_drained_and_undrained(
     deforum: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["workers", "--drain", "local", "--url", deforum.url]) == 0
-    assert re.match(r"local drain(ing|ed) ", capsys.readouterr().out)
-    assert main(["workers", "--undrain", "local", "--url", deforum.url]) == 0
-    assert re.match(r"local (idle|busy) ", capsys.readouterr().out)
+    worker = deforum.worker_id()
+    assert main(["workers", "--drain", worker, "--url", deforum.url]) == 0
+    assert re.match(rf"{worker} drain(ing|ed) ", capsys.readouterr().out)
+    assert main(["workers", "--undrain", worker, "--url", deforum.url]) == 0
+    assert re.match(rf"{worker} (idle|busy) ", capsys.readouterr().out)
     assert main(["workers", "--drain", "far", "--url", deforum.url]) == 2
     assert "'far'" in capsys.readouterr().err
 

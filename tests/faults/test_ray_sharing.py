@@ -9,17 +9,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("ray")
 
 from deforum_api.queue.logs import PACKAGES
 from deforum_api.queue.ray import actor, segments
+from deforum_helpers.core.child_programs import WorkerUnusable
 from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.core.spread import OwnPieceWorker, Piece, do_piece
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.image.types import Image
-from deforum_helpers.output.frames import read_frame
+from deforum_helpers.output.frames import read_frame, write_frame
+from deforum_helpers.output.image_ranges import upscale_by
 from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.prepare import prepare
@@ -123,3 +127,87 @@ def test_a_job_of_its_own_ends_its_part(tmp_path: Path, worker: actor.RenderWork
     made = frames(tmp_path / "shared", Patient(other), other)
     assert begun.is_set()
     assert made == frames(tmp_path / "one", NullEngine())
+
+
+class _ImageActor(_Actor):
+    """A handle whose calls for images run here as well; `pieces` counts those that it has done."""
+
+    def __init__(self, worker: actor.RenderWorker) -> None:
+        super().__init__(worker)
+        self.pieces = 0
+        self.do_piece = _Method(self._do_piece)
+
+    def _do_piece(self, *arguments: Any) -> Iterator[str]:
+        for said in self._worker.do_piece(*arguments):
+            self.pieces += "done" in said
+            yield said
+
+
+def images(root: Path, sources: list[Path], *others: _ImageActor) -> list[bytes]:
+    """Upscale images by a worker that asks `others`."""
+    targets = [root / path.name for path in sources]
+    workers = segments.actor_image_workers(others)
+    settings = {"model": "Lanczos", "factor": "x2", "device": "cpu"}
+    upscale_by(workers, sources, targets, CancelToken(), lambda share: None, **settings)
+    return [path.read_bytes() for path in targets]
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{number}.png" for number in range(40)]
+    for number, path in enumerate(paths):
+        write_frame(path, np.random.default_rng(number).integers(0, 256, (24, 32, 3), np.uint8))
+    return paths
+
+
+def test_an_idle_worker_makes_images(
+    tmp_path: Path, worker: actor.RenderWorker, sources: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = _ImageActor(worker)
+    waits = threading.Event()
+
+    def own_work(self: OwnPieceWorker, piece: Piece, done: Callable[[int], None]) -> None:
+        assert waits.wait(60), "the other worker has taken nothing"
+        do_piece(piece, done)
+
+    monkeypatch.setattr(OwnPieceWorker, "work", own_work)
+    other.do_piece = _Method(lambda *given: (waits.set(), other._do_piece(*given))[1])
+    assert images(tmp_path / "shared", sources, other) == images(tmp_path / "one", sources)
+    assert other.pieces > 0
+    assert not worker._turn.locked()
+
+
+def test_a_worker_with_a_job_or_without_the_files_makes_none(
+    tmp_path: Path, worker: actor.RenderWorker, sources: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    other = _ImageActor(worker)
+    with worker._own_turn():
+        made = images(tmp_path / "shared", sources, other)
+    assert made == images(tmp_path / "one", sources)
+    assert other.pieces == 0
+    missing = Piece("deforum_helpers.output.image_ranges:upscale_range", {"sources": ["/no/such"]}, 1)
+    with pytest.raises(WorkerUnusable):
+        segments.ActorPieceWorker(other).work(missing, lambda count: None)
+    assert not worker._turn.locked()
+
+
+def test_a_job_of_its_own_ends_a_piece(
+    tmp_path: Path, worker: actor.RenderWorker, sources: list[Path]
+) -> None:
+    other = _ImageActor(worker)
+    settings = {"model": "Lanczos", "factor": "x2", "device": "cpu"}
+    targets = [str(tmp_path / "made" / path.name) for path in sources]
+    (tmp_path / "made").mkdir()
+    arguments = {**settings, "sources": [str(path) for path in sources], "targets": targets}
+    turn = threading.Thread(target=lambda: worker._own_turn().__enter__())
+
+    def done(count: int) -> None:
+        if count == 2:
+            turn.start()
+
+    piece = Piece("deforum_helpers.output.image_ranges:upscale_range", arguments, len(targets))
+    with pytest.raises(WorkerUnusable):
+        segments.ActorPieceWorker(other).work(piece, done)
+    turn.join(60)
+    assert not turn.is_alive()
+    assert 2 <= len(list((tmp_path / "made").iterdir())) < len(targets)

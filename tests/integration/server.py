@@ -61,6 +61,14 @@ class Client:
     def ended(self, job_id: str) -> dict[str, Any]:
         return self.until(job_id, lambda job: job["status"] != "ACCEPTED")
 
+    def worker_id(self) -> str:
+        """Return the id of a worker; those of a cluster join after the server has started."""
+        deadline = time.monotonic() + WAIT_S
+        while not (workers := self.ask("GET", "/deforum_api/workers")[1]["workers"]):
+            assert time.monotonic() < deadline, "no worker joined"
+            time.sleep(0.1)
+        return str(workers[0]["id"])
+
 
 class Server(Client):
     """`python -m deforum_api.hosts.standalone` with the null engine on a free port of 127.0.0.1."""
@@ -76,8 +84,12 @@ class Server(Client):
             command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         first: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, args=(first,), daemon=True).start()
-        threading.Thread(target=self._read_errors, daemon=True).start()
+        self._readers = (
+            threading.Thread(target=self._read, args=(first,), daemon=True),
+            threading.Thread(target=self._read_errors, daemon=True),
+        )
+        for reader in self._readers:
+            reader.start()
         super().__init__(first.get(timeout=START_S).split()[2])
 
     def _read(self, first: queue.Queue[str]) -> None:
@@ -101,6 +113,8 @@ class Server(Client):
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(WAIT_S)
+        for reader in self._readers:  # children that are still ending may hold the pipes open
+            reader.join(WAIT_S)
         for pipe in (self.process.stdout, self.process.stderr):
             if pipe:
                 pipe.close()

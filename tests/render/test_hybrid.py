@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from films import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.core.errors import Parked, SettingsError
 from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.core.spread import OpenPieceWorkers, OwnPieceWorker, release_kept
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.image.convert import resized, to_bytes
 from deforum_helpers.image.types import Depth, Image
@@ -348,6 +350,43 @@ def test_people_are_saved(
     assert len(list(folder.glob("*.mp4"))) == films
     for video in folder.glob("*.mp4"):
         assert count_frames(video) == 5
+
+
+class Bright:
+    """Stands for a model that finds people: they are as likely as a pixel is bright."""
+
+    def find(self, image: Image, words: str) -> torch.Tensor:
+        return image.mean(0)
+
+
+@pytest.mark.parametrize("kind", ["PNGs", "Video", "Both"])
+def test_several_workers_find_the_same_people(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("deforum_helpers.pipeline.human_masks.make_finder", lambda purpose, device: Bright())
+    frames = [tmp_path / f"{number:09d}.png" for number in range(19)]
+    for number, path in enumerate(frames):
+        write_frame(path, np.random.default_rng(number).integers(0, 256, (16, 16, 3), np.uint8))
+
+    def made(name: str, workers: OpenPieceWorkers | None) -> dict[str, bytes]:
+        write_human_masks(
+            frames,
+            kind,
+            tmp_path / name,
+            fps=12,
+            options=Options(**QUICK),
+            finder=Bright,
+            device=torch.device("cpu"),
+            cancel=CancelToken(),
+            workers=workers,
+        )
+        files = (tmp_path / name / "human_masks").iterdir()
+        return {path.name: path.read_bytes() for path in files if path.is_file()}
+
+    shared = made("shared", lambda: nullcontext([OwnPieceWorker(), OwnPieceWorker()]))
+    release_kept()
+    assert shared == made("alone", None)
+    assert len(list((tmp_path / "shared" / "human_masks").glob("*.png"))) == (0 if kind == "Video" else 19)
 
 
 def test_people_that_an_earlier_attempt_found_are_not_looked_for_again(tmp_path: Path) -> None:

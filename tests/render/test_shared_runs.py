@@ -18,7 +18,7 @@ import pytest
 import torch
 from films import NoisyEngine, host, prepared
 
-from deforum_helpers.core.child_programs import WorkerLost
+from deforum_helpers.core.child_programs import WorkerLost, WorkerUnusable
 from deforum_helpers.core.errors import BlankFrame, Cancelled, Parked, ProgramKilled
 from deforum_helpers.core.messages import code_of
 from deforum_helpers.core.progress import CancelToken, Progress, RunResult, StopRequest
@@ -31,7 +31,7 @@ from deforum_helpers.output.step_files import StepFiles
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.pipeline.segment_process import EngineChoice, process_workers
-from deforum_helpers.pipeline.segments import EngineWorker, SegmentTask, WorkerUnusable
+from deforum_helpers.pipeline.segments import EngineWorker, SegmentTask
 from deforum_helpers.pipeline.work_orders import MoreWorkers, WorkOrder, open_worker, work_order
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)

@@ -14,10 +14,19 @@ import cv2
 import numpy as np
 import pytest
 
-from deforum_helpers.core.child_programs import WorkerLost
+from deforum_helpers.core.child_programs import WorkerLost, WorkerUnusable
 from deforum_helpers.core.errors import Cancelled, DiskFull, ProgramKilled
 from deforum_helpers.core.progress import CancelToken
-from deforum_helpers.core.spread import OpenPieceWorkers, Piece, PieceWorker, piece_processes, spread
+from deforum_helpers.core.spread import (
+    OpenPieceWorkers,
+    OwnPieceWorker,
+    Piece,
+    PieceWorker,
+    kept,
+    piece_processes,
+    release_kept,
+    spread,
+)
 from deforum_helpers.output import image_ranges
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.tools.folders import ToolResult, Work
@@ -155,3 +164,49 @@ def test_a_cancel_ends_the_work(tmp_path: Path, images: list[Path]) -> None:
     with pytest.raises(Cancelled):
         TOOLS["upscale"](images, replace(work))
     assert not list(tmp_path.rglob("*.png"))
+
+
+class Leaving(ThreadWorker):
+    """Leaves at its second piece, as a worker of a cluster that gets a job of its own."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.pieces = 0
+
+    def work(self, piece: Piece, done: Callable[[int], None]) -> None:
+        self.pieces += 1
+        if self.pieces == 2:
+            raise WorkerUnusable("has a job")
+        super().work(piece, done)
+
+
+def test_a_worker_that_leaves_is_not_asked_again(tmp_path: Path) -> None:
+    leaving = Leaving()
+    with pytest.raises(ProgramKilled) as caught:
+        spread(pieces(tmp_path), [leaving], CancelToken(), lambda share: None)
+    assert caught.value.message_code == "piece_workers_gone"
+    assert leaving.pieces == 2
+    (tmp_path / "two").mkdir()
+    spread(pieces(tmp_path / "two"), [Leaving(), OwnPieceWorker()], CancelToken(), lambda share: None)
+    assert len(list((tmp_path / "two").iterdir())) == 20
+
+
+def test_this_process_stops_at_its_next_file(tmp_path: Path) -> None:
+    worker = OwnPieceWorker()
+    (piece, *_) = pieces(tmp_path)
+    with pytest.raises(Cancelled):
+        worker.work(piece, lambda count: worker.stop())
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_only_the_newest_model_is_kept() -> None:
+    made: list[str] = []
+
+    def model(name: str) -> str:
+        return kept(name, lambda: made.append(name) or name)
+
+    assert [model("a"), model("a"), model("b"), model("a")] == ["a", "a", "b", "a"]
+    release_kept()
+    model("a")
+    release_kept()
+    assert made == ["a", "b", "a", "a"]

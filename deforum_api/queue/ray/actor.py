@@ -27,24 +27,27 @@ from deforum_api.queue.checks.request import prepared_job
 from deforum_api.queue.logs import PACKAGES, log_level
 from deforum_api.queue.ray import messages
 from deforum_api.queue.ray.files import ReceivedFiles, SentFiles, relative
-from deforum_api.queue.ray.segments import actor_workers
+from deforum_api.queue.ray.segments import actor_image_workers, actor_workers
 from deforum_api.queue.ray.settings import TOKEN_NAME, versions
 from deforum_api.queue.record import Job
 from deforum_api.queue.rendering import OwnRenderer
 from deforum_api.queue.worker import attempt
-from deforum_helpers.core.child_programs import error_head
+from deforum_helpers.core.child_programs import WorkerUnusable, error_head
 from deforum_helpers.core.errors import DeforumError, ModelError, RenderError, SettingsError, Stopped
 from deforum_helpers.core.files.scratch import WORKER, ScratchFolder
 from deforum_helpers.core.progress import CancelToken, Progress, StopRequest
+from deforum_helpers.core.spread import Piece, do_piece, release_kept
 from deforum_helpers.engines.memory import device_memory
 from deforum_helpers.output.paths import Run
 from deforum_helpers.output.step_files import encode_step
 from deforum_helpers.pipeline.host_facts import check_checkpoint, own_facts
-from deforum_helpers.pipeline.segments import EngineWorker, WorkerUnusable, decode_task
+from deforum_helpers.pipeline.segments import EngineWorker, decode_task
 from deforum_helpers.pipeline.work_orders import WorkOrder, open_worker
 
 # What a worker yields: JSON text, and a piece of a file.
 Item = tuple[str, bytes]
+
+logger = logging.getLogger(__name__)
 
 RENDER, CONTROL, SHARE = "render", "control", "share"
 SIGN_EVERY_S = 1.0
@@ -67,6 +70,7 @@ class RenderWorker:
         self._running: tuple[str, CancelToken] | None = None
         self._stops: dict[str, str] = {}
         self._turn = threading.Lock()  # a job, or a part of another worker's
+        self._own_job_waits = False
         self._shared: tuple[str, EngineWorker, ScratchFolder | None] | None = None
         self._sharing_stops: dict[str, StopRequest] = {}
         self._own_root: ScratchFolder | None = None
@@ -74,9 +78,9 @@ class RenderWorker:
         self._not_received: RenderError | None = None
         self._log = _Lines()
         for name in PACKAGES:
-            logger = logging.getLogger(name)
-            logger.setLevel(log_level())
-            logger.addHandler(self._log)
+            package = logging.getLogger(name)
+            package.setLevel(log_level())
+            package.addHandler(self._log)
 
     @ray.method(concurrency_group=CONTROL)
     def hello(self, token: str) -> str:
@@ -148,12 +152,57 @@ class RenderWorker:
         finally:
             self._turn.release()
 
+    @ray.method(concurrency_group=SHARE)
+    def do_piece(self, key: str, function: str, arguments: str) -> Iterator[str]:
+        """Do a piece of another worker's work on images; yield JSON text.
+
+        A job of its own comes first, as in `share`.
+
+        Args:
+            key: names the work in `stop_sharing`.
+            function: "module:name" of a function of this project, as in `Piece`.
+            arguments: JSON text.
+        """
+        if not self._turn.acquire(blocking=False):
+            yield json.dumps({"unusable": messages.HAS_A_JOB()})
+            return
+        said: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        piece = Piece(function, json.loads(arguments), size=0)
+        thread = threading.Thread(target=self._piece, args=(key, piece, said), daemon=True)
+        try:
+            thread.start()
+            while (about := said.get()) is not None:
+                yield json.dumps(about)
+        finally:
+            thread.join()
+            self._turn.release()
+
+    def _piece(self, key: str, piece: Piece, said: queue.SimpleQueue[dict[str, Any] | None]) -> None:
+        def done(count: int) -> None:
+            if self._own_job_waits or key in self._sharing_stops:
+                raise WorkerUnusable(messages.HAS_A_JOB())
+            said.put({"done": count})
+
+        try:
+            do_piece(piece, done)
+        except (DeforumError, WorkerUnusable) as error:
+            said.put({"unusable": str(error)})
+        except Exception as error:
+            logger.exception("A piece of work failed unexpectedly")
+            said.put({"unusable": type(error).__name__})
+        finally:
+            if key in self._sharing_stops:
+                release_kept()
+            said.put(None)
+
     @ray.method(concurrency_group=CONTROL)
     def stop_sharing(self, key: str, request: StopRequest) -> None:
-        """Cancel or park the steps of another worker's run, which may not have begun yet."""
+        """Cancel or park what another worker shares, which may not have begun yet."""
         with self._lock:
             self._sharing_stops[key] = request
             shared = self._shared
+        if not self._turn.locked():  # else the piece in progress lets go of it at its end
+            release_kept()
         if shared is not None and shared[0] == key:
             shared[1].stop(request)
 
@@ -189,8 +238,12 @@ class RenderWorker:
             shared = self._shared
         if shared is not None:
             shared[1].stop("park")
+        self._own_job_waits = True
         with self._turn:
+            self._own_job_waits = False
             self._drop_shared()
+            self._sharing_stops.clear()
+            release_kept()
             yield
 
     @ray.method(concurrency_group=RENDER)
@@ -226,6 +279,7 @@ class RenderWorker:
         self._log.outbox = outbox
         self._renderer.now = datetime.now if asked["now"] is None else partial(_fixed, asked["now"])
         self._renderer.more_workers = actor_workers(others)
+        self._renderer.image_workers = actor_image_workers(others) if shared else None
         thread = threading.Thread(target=self._work, args=(job, root, token, outbox), daemon=True)
         with self._own_turn():
             thread.start()
