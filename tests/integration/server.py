@@ -64,7 +64,7 @@ class Client:
     def worker_id(self) -> str:
         """Return the id of a worker; those of a cluster join after the server has started."""
         deadline = time.monotonic() + WAIT_S
-        while not (workers := self.ask("GET", "/deforum_api/workers")[1]["workers"]):
+        while not (workers := self.ask("GET", "/deforum_api/workers")[1]):
             assert time.monotonic() < deadline, "no worker joined"
             time.sleep(0.1)
         return str(workers[0]["id"])

@@ -411,7 +411,8 @@ def main() -> None:
         driver.run()
     except BaseException as error:
         first_line = f"{type(error).__name__}: {error}".splitlines()[0]
-        driver.say({"said": "failed", "reason": first_line.rstrip(".:")[:300]})
+        with suppress(OSError):  # the server may have ended
+            driver.say({"said": "failed", "reason": first_line.rstrip(".:")[:300]})
         os._exit(1)
 
 
