@@ -260,6 +260,20 @@ def test_a_worker_says_whether_it_has_the_checkpoint(
     assert (tmp_path / TOKEN_NAME.format(token="1")).read_text() == facts["token"] != ""
 
 
+def test_ray_joins_no_cluster_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_ENABLE_AUTO_CONNECT"):
+        monkeypatch.setenv(name, "")
+    driver = _Told(_Ray(tmp_path, only=0))
+
+    def joined() -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(driver, "_join", joined)
+    with pytest.raises(InterruptedError):
+        driver.run()
+    assert os.environ["RAY_ENABLE_AUTO_CONNECT"] == "0"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="process groups are of POSIX")
 def test_its_program_ends_with_all_that_it_has_started() -> None:
     """Its input ends while Ray starts, as when the server is killed; a child of it keeps the output open."""

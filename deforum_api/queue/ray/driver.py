@@ -134,6 +134,7 @@ class Driver:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._wake = threading.Event()
+        self.leaving = False
         self._output = sys.stdout.buffer
 
     def say(self, head: Mapping[str, Any], content: bytes = b"") -> None:
@@ -150,6 +151,8 @@ class Driver:
         elif self._order["address"].startswith(LOOPBACK):
             # Else Ray takes it for the machine's outer address.
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        # Else a call after the end of this cluster starts another one, or joins one that it finds.
+        os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
         import ray
 
         self._ray = ray
@@ -382,6 +385,7 @@ class Driver:
 
     def shut_down(self) -> None:
         """Leave the cluster, which ends the actors; end this program even if that takes too long."""
+        self.leaving = True
         threading.Timer(SHUTDOWN_S, _end_all).start()
         with suppress(Exception):
             self._ray.shutdown()
@@ -410,6 +414,8 @@ def main() -> None:
     try:
         driver.run()
     except BaseException as error:
+        if driver.leaving:
+            threading.Event().wait()  # until `shut_down` ends the program
         first_line = f"{type(error).__name__}: {error}".splitlines()[0]
         with suppress(OSError):  # the server may have ended
             driver.say({"said": "failed", "reason": first_line.rstrip(".:")[:300]})
