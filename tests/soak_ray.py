@@ -59,14 +59,24 @@ class RaySoak(Soak):
         }
 
     def kill_now_and_then(self, clients: Sequence[threading.Thread] = ()) -> None:
-        """Kill a worker, a node or the server at random moments until the clients have their ends."""
+        """Kill a worker, a node or the server at random moments until the clients have their ends.
+
+        On a busy machine workers take longer to start than the pause between two kills; so each kill waits for one.
+        """
         fates = self.chance.sample(FIRST_FATES, len(FIRST_FATES))
         while any(thread.is_alive() for thread in clients):
+            if not self.someone_renders():
+                time.sleep(0.5)
+                continue
             time.sleep(self.chance.uniform(*PAUSE_S))
             fate = fates[-1] if fates else self.chance.choice(FATES)
             if self.kill(fate):
                 self.counts[f"{fate} killed"] += 1
                 fates = fates[:-1]
+
+    def someone_renders(self) -> bool:
+        _, workers = self.ask("GET", "/deforum_api/workers")
+        return any(worker["state"] == "busy" for worker in workers)
 
     def kill(self, fate: str) -> bool:
         """Kill a worker, a node or the server; return whether there was one."""
