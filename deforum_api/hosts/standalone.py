@@ -44,6 +44,7 @@ from deforum_helpers.core.cpu_threads import let_waiting_threads_sleep
 from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.core.files.scratch import DROPPED, ScratchFolder
 from deforum_helpers.core.progress_line import LogLines
+from deforum_helpers.engines.part_options import model_parts
 from deforum_helpers.pipeline.host_facts import check_checkpoint, own_engine, own_facts
 from deforum_helpers.pipeline.prepare import HostFacts
 from deforum_helpers.ui.service import Event
@@ -117,7 +118,7 @@ def chosen_engine(flags: Namespace) -> str:
         ModelError: its checkpoint cannot be used.
     """
     engine = own_engine(flags.deforum_engine, flags.ckpt)
-    check_checkpoint(engine, flags.ckpt, flags.allow_download)
+    check_checkpoint(engine, flags.ckpt, flags.allow_download, model_parts(flags))
     return engine
 
 
@@ -278,20 +279,32 @@ def configure_log() -> None:
 
 
 def _facts(flags: Namespace, engine: str) -> HostFacts:
-    return own_facts(engine, flags.ckpt or None, Path(flags.deforum_outdir).expanduser())
+    root = Path(flags.deforum_outdir).expanduser()
+    return own_facts(engine, flags.ckpt or None, root, parts=model_parts(flags))
 
 
 def _engine(name: str, flags: Namespace) -> Any:
     from deforum_helpers.engines import make_engine
 
-    return make_engine(name, checkpoint=flags.ckpt or None, allow_download=flags.allow_download)
+    return make_engine(
+        name,
+        checkpoint=flags.ckpt or None,
+        allow_download=flags.allow_download,
+        parts=model_parts(flags),
+    )
 
 
 def _executor(facts: HostFacts, engine: str, flags: Namespace) -> RayExecutor | None:
     settings = ray_settings(flags)
     if settings is None:
         return None
-    setup = WorkerSetup(engine, flags.ckpt or None, flags.allow_download, facts.output_root)
+    setup = WorkerSetup(
+        engine,
+        flags.ckpt or None,
+        flags.allow_download,
+        facts.output_root,
+        parts=model_parts(flags),
+    )
     return RayExecutor(settings, setup, local_executor(facts))
 
 

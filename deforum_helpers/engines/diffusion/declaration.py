@@ -9,13 +9,14 @@ from deforum_helpers.engines.diffusion import NAME
 
 if TYPE_CHECKING:
     from deforum_helpers.engines.base import Engine
+    from deforum_helpers.models.weights.checkpoints import ModelParts
 
 
-def _make(checkpoint: str | None, allow_download: bool, device: str | None) -> Engine:
+def _make(checkpoint: str | None, allow_download: bool, device: str | None, parts: ModelParts) -> Engine:
     from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 
     assert checkpoint is not None  # `takes_checkpoint`
-    return DiffusionEngine(checkpoint, allow_download=allow_download, device=device)
+    return DiffusionEngine(checkpoint, allow_download=allow_download, device=device, parts=parts)
 
 
 DIFFUSERS = DeclaredEngine(
