@@ -90,7 +90,8 @@ def test_a_flight_is_recorded_and_smoothed_into_poses(one: Window) -> None:
     one.page.locator(".deforum-view-time input").fill("0")  # where the flight begins
     one.page.locator("#deforum_camera_view").get_by_role("button", name="Record").click()
     one.page.keyboard.down("w")
-    one.page.locator("#deforum_camera_view").get_by_role("button", name="Record").wait_for()  # again, when the length of the video has passed
+    # It is there again when the length of the video has passed.
+    one.page.locator("#deforum_camera_view").get_by_role("button", name="Record").wait_for()
     one.page.keyboard.up("w")
     one.until(lambda: len(planned(one)) > 1 and planned(one)[1][0] != 10)
     forward = [key[3] for key in planned(one)]
