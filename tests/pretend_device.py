@@ -30,8 +30,8 @@ _GARBAGE = 123
 class PretendTensor(torch.Tensor):
     """A tensor on the device, around one of the CPU."""
 
-    inner: torch.Tensor
-    mode: Pretending | None = None
+    on_cpu: torch.Tensor
+    pretended: Pretending | None = None
 
     @staticmethod
     def __new__(cls, inner: torch.Tensor) -> PretendTensor:
@@ -43,7 +43,7 @@ class PretendTensor(torch.Tensor):
             dtype=inner.dtype,
             device=DEVICE,
         )
-        made.inner = inner
+        made.on_cpu = inner
         return made
 
     __torch_function__ = torch._C._disabled_torch_function_impl
@@ -51,8 +51,8 @@ class PretendTensor(torch.Tensor):
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         # On threads without the mode, such as those that write files.
-        assert cls.mode is not None, f"{func} outside of `pretending`"
-        return cls.mode.__torch_dispatch__(func, types, args, kwargs)
+        assert cls.pretended is not None, f"{func} outside of `pretending`"
+        return cls.pretended.__torch_dispatch__(func, types, args, kwargs)
 
 
 class Pretending(TorchDispatchMode):
@@ -142,7 +142,7 @@ class Pretending(TorchDispatchMode):
 
 
 def _inside(leaf: Any) -> Any:
-    return leaf.inner if isinstance(leaf, PretendTensor) else leaf
+    return leaf.on_cpu if isinstance(leaf, PretendTensor) else leaf
 
 
 @contextmanager
@@ -160,7 +160,7 @@ def pretending(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pretending]:
         )
         patched.setattr(torch.Tensor, "pin_memory", lambda self: self)
         patched.setattr(torch, "empty", lambda *size, pin_memory=False, **more: empty(*size, **more))
-        patched.setattr(PretendTensor, "mode", mode)
+        patched.setattr(PretendTensor, "pretended", mode)
         transfers.constant.cache_clear()
         with mode:
             yield mode
