@@ -149,13 +149,8 @@ def sampling_maps_2d(size_px: tuple[int, int], src_from_dst: Matrix) -> tuple[Pl
         size_px: (width, height).
         src_from_dst: (3, 3), inverse of `matrix_2d.move_matrix`.
     """
-    width_px, height_px = size_px
-    columns = np.arange(width_px, dtype=np.float64)
-    rows = np.arange(height_px, dtype=np.float64)
-    map_x, map_y, weight = (
-        np.add.outer((b * rows + c).astype(np.float32), (a * columns).astype(np.float32))
-        for a, b, c in src_from_dst
-    )
+    down, along = sampling_lines_2d(size_px, src_from_dst)
+    map_x, map_y, weight = map(np.add.outer, down, along)
     if not np.array_equal(src_from_dst[2], (0, 0, 1)):
         with np.errstate(divide="ignore", invalid="ignore"):
             map_x /= weight
@@ -163,6 +158,17 @@ def sampling_maps_2d(size_px: tuple[int, int], src_from_dst: Matrix) -> tuple[Pl
     _bound(map_x)
     _bound(map_y)
     return map_x, map_y
+
+
+def sampling_lines_2d(size_px: tuple[int, int], src_from_dst: Matrix) -> tuple[Plane, Plane]:
+    """Return (3, H) and (3, W) float32, whose outer sums are x, y and weight of the point that each pixel samples.
+
+    Args:
+        size_px, src_from_dst: as in `sampling_maps_2d`.
+    """
+    columns, rows = (np.arange(side, dtype=np.float64) for side in size_px)
+    down = np.stack([b * rows + c for _, b, c in src_from_dst]).astype(np.float32)
+    return down, np.stack([a * columns for a, _, _ in src_from_dst]).astype(np.float32)
 
 
 def sampling_point(

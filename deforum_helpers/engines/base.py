@@ -126,6 +126,8 @@ class GenerateRequest:
         noise_source: where an init image's noise comes from: the seed, or the image itself (see `inversion`).
         new_noise_share: 0..1, amplitude of the seed's noise on top of an image's own.
         autoencoder_correction: restore what the autoencoder loses of the init image in areas that stay unchanged.
+        steps_ahead: about how many sampling steps the run still needs, with those of this image, for an engine that
+            can prepare for them; 0 = unknown.
         restore_faces: let the host mend faces; only hosts that can are asked.
     """
 
@@ -162,6 +164,8 @@ class GenerateRequest:
     noise_source: NoiseSource = field(default="new", repr=False)
     new_noise_share: float = field(default=0.0, repr=False)
     autoencoder_correction: bool = field(default=False, repr=False)
+    # Set when the request is sent; the image does not depend on it.
+    steps_ahead: int = field(default=0, repr=False, compare=False)
 
 
 class Engine(Protocol):

@@ -129,6 +129,10 @@ CONTROL_NET_LAYERS = Message(
 )
 
 # Errors while an image is generated
+NOT_ACCELERATED = Message(
+    "network_not_accelerated",
+    "The network cannot be prepared for faster evaluations ({way}) on this machine; it runs without them.",
+)
 HRFIX_BLOCK = Message(
     "kohya_hrfix_block",
     "kohya_hrfix_block_number is {found}, but the model's U-Net has {blocks} blocks; expected 1 to {blocks}.",

@@ -10,6 +10,7 @@ import torch
 
 from deforum_helpers.image.bands import in_bands
 from deforum_helpers.image.convert import Floats, clamp_pixels, from_pixels, pixels
+from deforum_helpers.image.transfers import constant
 from deforum_helpers.image.types import Image
 
 LUMA = (0.299, 0.587, 0.114)
@@ -74,7 +75,7 @@ def grayscale(image: Image) -> Image:
     Args:
         image: (3, H, W) float32 RGB, 0..1.
     """
-    weights = torch.tensor(LUMA, device=image.device, dtype=image.dtype)[:, None, None]
+    weights = constant(LUMA, image.device).to(image.dtype)[:, None, None]
     luma = (image * weights).sum(0, keepdim=True)
     return luma.repeat(3, 1, 1)[None].contiguous(memory_format=torch.channels_last)[0]
 

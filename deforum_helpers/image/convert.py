@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from deforum_helpers.image.files import open_image_file
+from deforum_helpers.image.transfers import HostCopy, constant, to_device, to_host
 from deforum_helpers.image.types import Image
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -25,8 +26,8 @@ def from_bytes(rgb_u8: Bytes, device: torch.device | str = "cpu") -> Image:
         rgb_u8: (H, W, 3) uint8 RGB.
         device: device of the result.
     """
-    levels = torch.from_numpy(np.require(rgb_u8, requirements=("C", "W"))).to(device)
-    return levels.to(torch.float32).div_(255).permute(2, 0, 1)
+    levels = torch.from_numpy(np.require(rgb_u8, requirements=("C", "W")))
+    return to_device(levels, torch.device(device)).to(torch.float32).div_(255).permute(2, 0, 1)
 
 
 def to_bytes(image: Image) -> Bytes:
@@ -47,8 +48,17 @@ def to_bytes(image: Image) -> Bytes:
 
 def bytes_anywhere(image: Image) -> Bytes:
     """Return `to_bytes` of an image on any device; the reference of the faster CPU form."""
+    return _levels(image).cpu().numpy()
+
+
+def begin_to_bytes(image: Image) -> HostCopy:
+    """Return `to_bytes` of an image; from a GPU it is copied while the render thread goes on."""
+    return HostCopy(to_bytes(image)) if image.device.type == "cpu" else to_host(_levels(image))
+
+
+def _levels(image: Image) -> torch.Tensor:
     rounded = (image.detach() * 255).round_().clamp_(0, 255).to(torch.uint8)
-    return rounded.permute(1, 2, 0).contiguous().cpu().numpy()
+    return rounded.permute(1, 2, 0).contiguous()
 
 
 def on_8_bit_grid(image: Image) -> Image:
@@ -126,7 +136,5 @@ def standardized(
         images: (..., 3, H, W) float RGB, 0..1.
         mean, deviation: of the images that a network was trained on.
     """
-    center, scale = (
-        torch.tensor(triple, device=images.device)[:, None, None] for triple in (mean, deviation)
-    )
+    center, scale = (constant(triple, images.device)[:, None, None] for triple in (mean, deviation))
     return (images - center) / scale

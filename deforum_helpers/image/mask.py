@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from deforum_helpers.image.adjust import LUMA
 from deforum_helpers.image.convert import read_image, resized
 from deforum_helpers.image.files import has_alpha, open_image_file
+from deforum_helpers.image.transfers import constant
 from deforum_helpers.image.types import Image
 
 Mask: TypeAlias = torch.Tensor
@@ -46,7 +47,7 @@ PAIRS: Mapping[Literal["!", "&", "\\", "^", "|"], Callable[[Mask, Mask], Mask]] 
 
 def luma(image: Image) -> Mask:
     """Return 0.299 R + 0.587 G + 0.114 B of an image (3, H, W) as a mask."""
-    weights = torch.tensor(LUMA, device=image.device)[:, None, None]
+    weights = constant(LUMA, image.device)[:, None, None]
     return (image * weights).sum(0)
 
 

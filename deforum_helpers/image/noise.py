@@ -18,6 +18,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from deforum_helpers.core.registry import choose
 from deforum_helpers.image.convert import clamp_pixels, from_pixels, pixels
+from deforum_helpers.image.transfers import to_device
 from deforum_helpers.image.types import Image
 
 Field: TypeAlias = npt.NDArray[np.float32]
@@ -37,6 +38,7 @@ def add_noise(
     octaves: int,
     persistence: float,
     mask: torch.Tensor | None = None,
+    field: torch.Tensor | None = None,
 ) -> Image:
     """Return `image` mixed with noise: image · (1 - amount) + noise · amount.
 
@@ -48,22 +50,35 @@ def add_noise(
         octaves: layers of hills, the first with 8 cells per side, each with twice as many as the one before.
         persistence: strength of a layer relative to the one before.
         mask: (H, W) float32 0..1 on the image's device, 0 = unchanged. None = everywhere.
+        field: the result of `mixed_field` for these values, on the image's device; None = it is made here.
 
     Raises:
         UnknownName: unknown kind.
     """
-    hilly = choose(KINDS, kind, "noise_type")
+    choose(KINDS, kind, "noise_type")
     if amount == 0:
         return image.clone(memory_format=torch.preserve_format)
     height_px, width_px = image.shape[1:]
-    field = noise_field(height_px, width_px, seed, octaves if hilly else 0, persistence)
-    field += 0.5
-    clamp_pixels(field)
+    if field is None:
+        field = mixed_field(
+            height_px, width_px, kind=kind, seed=seed, octaves=octaves, persistence=persistence
+        )
+        field = to_device(field, image.device)
     if image.device.type == "cpu":
-        noisy = from_pixels(cv2.addWeighted(pixels(image), 1 - amount, field, amount, 0.0, dst=field))
+        own = pixels(field)
+        noisy = from_pixels(cv2.addWeighted(pixels(image), 1 - amount, own, amount, 0.0, dst=own))
     else:
-        noisy = image * (1 - amount) + from_pixels(field).to(image.device) * amount
+        noisy = image * (1 - amount) + field * amount
     return noisy if mask is None else torch.lerp(image, noisy, mask[None].to(image.dtype))
+
+
+def mixed_field(
+    height_px: int, width_px: int, *, kind: str, seed: int, octaves: int, persistence: float
+) -> Image:
+    """Return the noise that `add_noise` mixes in, (3, H, W) float32 0..1 on the CPU; the arguments are its."""
+    field = noise_field(height_px, width_px, seed, octaves if KINDS[kind] else 0, persistence)
+    field += 0.5
+    return from_pixels(clamp_pixels(field))
 
 
 def noise_field(height_px: int, width_px: int, seed: int, octaves: int, persistence: float) -> Field:

@@ -20,6 +20,7 @@ from deforum_helpers.camera.projection import (
     Lens,
     inverse,
     lens,
+    sampling_lines_2d,
     sampling_maps,
     sampling_maps_2d,
 )
@@ -27,6 +28,7 @@ from deforum_helpers.camera.types import Matrix, Plane
 from deforum_helpers.core.registry import choose
 from deforum_helpers.image.convert import Floats, clamp_pixels, from_pixels, pixels
 from deforum_helpers.image.surface import SurfaceView
+from deforum_helpers.image.transfers import to_device
 from deforum_helpers.image.types import Depth, Image
 
 Sampling = Literal["bicubic", "bilinear", "nearest"]
@@ -150,11 +152,10 @@ def warp_2d(image: Image, dst_from_src: Matrix, border: str, sampling_mode: str 
     if not dst_from_src[:, :2].any():
         return image[None, :, :1, :1].expand(1, *image.shape).contiguous(memory_format=torch.channels_last)[0]
     height_px, width_px = image.shape[1:]
-    map_x, map_y = sampling_maps_2d((width_px, height_px), inverse(dst_from_src))
+    size_px, src_from_dst = (width_px, height_px), inverse(dst_from_src)
     if image.device.type == "cpu":
-        return sample_cpu(image, map_x, map_y, sampling, padding)
-    columns, rows = (torch.from_numpy(plane).to(image.device) for plane in (map_x, map_y))
-    return sample(image, columns, rows, sampling, padding)
+        return sample_cpu(image, *sampling_maps_2d(size_px, src_from_dst), sampling, padding)
+    return sample(image, *_maps_2d(size_px, src_from_dst, image.device), sampling, padding)
 
 
 def warp_3d(
@@ -242,6 +243,18 @@ def _maps(
         a, b, c = inverse(flip).tolist()
         weight = c[0] * map_x + c[1] * map_y + c[2]
         map_x, map_y = ((line[0] * map_x + line[1] * map_y + line[2]) / weight for line in (a, b))
+    return _finite(map_x), _finite(map_y)
+
+
+def _maps_2d(
+    size_px: tuple[int, int], src_from_dst: Matrix, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the columns and rows to sample at, (H, W) float32 on `device`; the torch form of `sampling_maps_2d`."""
+    lines = torch.from_numpy(np.concatenate(sampling_lines_2d(size_px, src_from_dst), axis=1))
+    down, along = to_device(lines, device).split([size_px[1], size_px[0]], dim=1)
+    map_x, map_y, weight = down[:, :, None] + along[:, None, :]
+    if not np.array_equal(src_from_dst[2], (0, 0, 1)):
+        map_x, map_y = map_x / weight, map_y / weight
     return _finite(map_x), _finite(map_y)
 
 

@@ -23,8 +23,9 @@ from deforum_helpers.core.errors import CheckpointError
 from deforum_helpers.core.files.atomic import disk_errors, write_whole
 from deforum_helpers.core.files.no_links import make_folder, read_file
 from deforum_helpers.core.files.regular import UnusableFile
-from deforum_helpers.image.convert import from_bytes, to_bytes
-from deforum_helpers.models.depth.maps import depth_bytes
+from deforum_helpers.image.convert import begin_to_bytes, from_bytes
+from deforum_helpers.image.transfers import HostCopy
+from deforum_helpers.models.depth.maps import begin_depth_bytes
 from deforum_helpers.output import messages
 from deforum_helpers.output.frames import encode_png
 from deforum_helpers.output.paths import Run
@@ -52,14 +53,15 @@ class StepFiles:
     """The files of one step.
 
     Args:
-        frames: frame number, image (H, W, 3), and depth map (H, W) or None; in order, all uint8.
+        frames: frame number, image (H, W, 3), and depth map (H, W) or None; in order, all uint8. They may still be
+            on their way from a GPU.
         extras: intermediate images to save, each with a name.
         resume_state: the state after the step, without the newest frame except in a dissolve.
         memory_full: whether the scene memory has dropped points.
     """
 
-    frames: tuple[tuple[int, Pixels, Pixels | None], ...]
-    extras: tuple[tuple[str, Pixels], ...]
+    frames: tuple[tuple[int, HostCopy, HostCopy | None], ...]
+    extras: tuple[tuple[str, HostCopy], ...]
     resume_state: ResumeState
     memory_full: bool = False
 
@@ -72,7 +74,7 @@ class StepFiles:
         """Return the state after the step, on a device; without scene memory, which follows from the frames."""
         state = self.resume_state.state
         if state.leaving is None:
-            state = replace(state, last=from_bytes(self.frames[-1][1], device))
+            state = replace(state, last=from_bytes(self.frames[-1][1].array(), device))
         return state
 
 
@@ -88,12 +90,12 @@ def step_files(outcome: Outcome, plan: Plan, made_by: str) -> StepFiles:
     images = tuple(
         (
             frame.index,
-            to_bytes(frame.image),
-            depth_bytes(frame.depth, name) if frame.depth is not None else None,
+            begin_to_bytes(frame.image),
+            begin_depth_bytes(frame.depth, name) if frame.depth is not None else None,
         )
         for frame in outcome.frames
     )
-    extras = tuple((name, to_bytes(image)) for frame in outcome.frames for name, image in frame.extras)
+    extras = tuple((name, begin_to_bytes(image)) for frame in outcome.frames for name, image in frame.extras)
     state = without_withheld(outcome.state)
     memory_full = state.memory is not None and state.memory.forgot
     if state.leaving is None:
@@ -112,7 +114,7 @@ def encode_step(step: StepFiles) -> bytes:
     }
     images = [image for _, *both in step.frames for image in both if image is not None]
     images += [image for _, image in step.extras]
-    parts = [encode_png(image) for image in images]
+    parts = [encode_png(image.array()) for image in images]
     parts += [encode_state(step.resume_state), json.dumps(about).encode()]
     names = [*(f"image{number}" for number in range(len(images))), "state", "about"]
     buffer = io.BytesIO()
@@ -131,12 +133,12 @@ def decode_step(content: bytes, device: torch.device) -> StepFiles:
     """
     try:
         about, arrays = unpacked(content)
-        images = iter([arrays[f"image{number}"] for number in range(len(arrays) - 1)])
+        images = (HostCopy(image_in(arrays[f"image{number}"])) for number in range(len(arrays) - 1))
         frames = tuple(
-            (int(index), image_in(next(images)), image_in(next(images)) if has_depth else None)
+            (int(index), next(images), next(images) if has_depth else None)
             for index, has_depth in zip(about["frames"], about["depth"], strict=True)
         )
-        extras = tuple((str(name), image_in(next(images))) for name in about["extras"])
+        extras = tuple((str(name), next(images)) for name in about["extras"])
         saved = decode_state(arrays["state"].tobytes(), device)
         return StepFiles(frames, extras, saved, bool(about["memory_full"]))
     except (*DAMAGES, StopIteration, cv2.error) as error:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from deforum_helpers.core.errors import RenderError
 from deforum_helpers.core.files.atomic import disk_errors, require_space, write_whole
 from deforum_helpers.core.files.no_links import make_folder
+from deforum_helpers.image.transfers import HostCopy
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output import messages
 from deforum_helpers.output.background import Background
@@ -99,7 +100,7 @@ class RunWriter:
         self._stack = ExitStack()
         self._files = Background(self._write_files, "deforum-files", FRAMES_WAITING)
         self._video: VideoWriter | None = None
-        self._encoder: Background[Pixels] | None = None
+        self._encoder: Background[HostCopy] | None = None
         self._held: list[StepFiles] = []
 
     def __enter__(self) -> RunWriter:
@@ -107,9 +108,7 @@ class RunWriter:
             if not self.settings.skip_video_creation:
                 self._video = stack.enter_context(self._video_writer())
                 self._encoder = stack.enter_context(
-                    Background(
-                        self._video.write, "deforum-encoder", FRAMES_WAITING, self._feed_earlier_frames
-                    )
+                    Background(self._encode, "deforum-encoder", FRAMES_WAITING, self._feed_earlier_frames)
                 )
             stack.enter_context(self._files)
             self._stack = stack.pop_all()
@@ -205,6 +204,10 @@ class RunWriter:
         """The numbers of the frames so far, in the order of the video."""
         return sorted(map(self.plan.video_index, range(self.frames)))
 
+    def _encode(self, image: HostCopy) -> None:
+        if self._video is not None:
+            self._video.write(image.array())
+
     def _feed_earlier_frames(self) -> None:
         if not self._backwards:
             self._feed(range(self._first))
@@ -217,11 +220,11 @@ class RunWriter:
     def _write_files(self, written: StepFiles) -> None:
         for index, image, depth in written.frames:
             number = self.plan.video_index(index)
-            write_frame(self.run.frame_path(number), image, self._text)
+            write_frame(self.run.frame_path(number), image.array(), self._text)
             if depth is not None:
-                write_frame(self.run.depth_path(number), depth)
+                write_frame(self.run.depth_path(number), depth.array())
         for name, image in written.extras:
-            self._write_extra(name, image)
+            self._write_extra(name, image.array())
         write_whole(self.run.resume_state_path, encode_state(written.resume_state))
 
     def _write_extra(self, name: str, image: Pixels) -> None:

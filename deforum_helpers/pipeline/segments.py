@@ -369,7 +369,7 @@ class _Board:
     def _put(self, number: int, step: StepFiles) -> None:
         with self._changed:
             if number == 0:
-                self._first = step.frames[0][1]
+                self._first = step.frames[0][1].array()
             if number < self._next or number in self._found:
                 return  # a segment that began again
             in_turn = number == self._next

@@ -9,6 +9,7 @@ import torch
 
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import Engine, GenerateRequest
+from deforum_helpers.engines.names import steps_run
 from deforum_helpers.image.composite import adjusted_mask, blend_mask, difference_mask
 from deforum_helpers.image.inpaint import box_around, repaint
 from deforum_helpers.image.look import Look, look_of
@@ -27,6 +28,7 @@ from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.masks import Masks
 from deforum_helpers.render.memory import SceneMemory, add_frame, empty_memory
 from deforum_helpers.render.moves import Move, Move2D, compose_2d, inverse_move
+from deforum_helpers.render.noise_ahead import NoiseAhead
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.render.requests import from_noise_alone
 from deforum_helpers.render.revealing import WarpedImage, warp_exact
@@ -51,6 +53,8 @@ class RenderContext:
         composite_source: frame number -> image that hybrid video composites over the frame; None without one.
         controls: inputs of the ControlNet units, by unit number.
         end_image: (3, H, W) image that the last frame shows, or None.
+        keys_left: number of key frames to render, with the current one; 0 = unknown.
+        noise_ahead: noise fields made before they are needed; None on the CPU.
         looks: looks of generated reference images, a cache; a resumed run fills it again with the same values.
     """
 
@@ -68,6 +72,8 @@ class RenderContext:
     controls: Mapping[int, UnitImages] = field(default_factory=dict)
     end_image: Image | None = None
     looks: dict[GenerateRequest, Look] = field(default_factory=dict)
+    noise_ahead: NoiseAhead | None = None
+    keys_left: int = 0
 
     def video_frame(self, frame: int) -> Image:
         """Return the init video's image at a frame; after its end, its last image."""
@@ -245,9 +251,7 @@ class RenderContext:
         return repaint(
             image,
             mask,
-            lambda init_image, mask: self.engine.generate(
-                replace(request, init_image=init_image, mask=mask), self.cancel
-            ),
+            lambda init_image, mask: self._engine_image(request, init_image, mask),
             smear=False,
             padding_px=None,
         )
@@ -276,7 +280,7 @@ class RenderContext:
         self.cancel.check_cancel()
         settings = self.plan.settings
         if mask is None or init_image is None:
-            image = self.engine.generate(replace(request, init_image=init_image), self.cancel)
+            image = self._engine_image(request, init_image)
             if init_image is None and self._holds_looks and not request.controls:
                 # The first frame often is the reference image of later ones: one generation less.
                 self.looks[from_noise_alone(request)] = look_of(image)
@@ -290,14 +294,21 @@ class RenderContext:
             image = repaint(
                 init_image,
                 mask,
-                lambda init_image, mask: self.engine.generate(
-                    replace(request, init_image=init_image, mask=mask), self.cancel
-                ),
+                lambda init_image, mask: self._engine_image(request, init_image, mask),
                 smear=settings.fill == "fill",
                 padding_px=padding_px,
             )
         self.cancel.check_cancel()
         return image
+
+    def _engine_image(
+        self, request: GenerateRequest, init_image: Image | None, mask: Mask | None = None
+    ) -> Image:
+        steps = steps_run(request.steps, None if init_image is None else request.denoising_strength)
+        ahead = steps * self.keys_left
+        return self.engine.generate(
+            replace(request, init_image=init_image, mask=mask, steps_ahead=ahead), self.cancel
+        )
 
     def look_of(self, request: GenerateRequest) -> Look:
         """Return the look of the image that `request` generates from noise alone; each is generated once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from deforum_helpers.image.color import ColorReference
@@ -12,6 +13,7 @@ from deforum_helpers.render.context import RenderContext
 from deforum_helpers.render.dissolve import apply_dissolve
 from deforum_helpers.render.inbetween import finish_step
 from deforum_helpers.render.key_frames import KeyFrame
+from deforum_helpers.render.noise_ahead import NoiseAhead
 from deforum_helpers.render.segments import Segment
 from deforum_helpers.render.stage_order import Stage
 from deforum_helpers.render.stages import STAGES, Apply, WorkingImage
@@ -121,7 +123,14 @@ def render(context: RenderContext, state: State, stop: int | None = None) -> Ite
     Raises:
         Cancelled, Parked: the job was stopped; every outcome yielded so far is complete.
     """
-    for key in context.plan.key_frames[state.steps_done : stop]:
-        context.cancel.check()
-        state, frames = step(state, key, context)
-        yield Outcome(frames, state)
+    keys = context.plan.key_frames[state.steps_done : stop]
+    with ExitStack() as stack:
+        if context.engine.device.type != "cpu":
+            settings = context.plan.settings
+            ahead = NoiseAhead(keys, (settings.W, settings.H), context.engine.device)
+            context = replace(context, noise_ahead=stack.enter_context(ahead))
+        for number, key in enumerate(keys):
+            context.cancel.check()
+            context = replace(context, keys_left=len(keys) - number)
+            state, frames = step(state, key, context)
+            yield Outcome(frames, state)

@@ -190,6 +190,7 @@ def _noise(work: WorkingImage, key: KeyFrame, context: RenderContext) -> Working
         octaves=key.noise.octaves,
         persistence=key.noise.persistence,
         mask=work.noise_mask,
+        field=None if context.noise_ahead is None else context.noise_ahead.field(key),
     )
     return replace(work, image=image)
 

@@ -10,6 +10,7 @@ import torch
 
 from deforum_helpers.core.errors import NotFinite
 from deforum_helpers.engines import messages
+from deforum_helpers.image.transfers import constant
 from deforum_helpers.image.types import Image
 
 
@@ -167,7 +168,7 @@ class VideoAutoencoder(Autoencoder):
     def _statistics(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         config = self.vae.config
         mean, deviation = (
-            torch.tensor(numbers, device=latents.device, dtype=torch.float32).view(1, -1, 1, 1)
+            constant(tuple(numbers), latents.device).view(1, -1, 1, 1)
             for numbers in (config.latents_mean, config.latents_std)
         )
         return mean, deviation

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from deforum_helpers.engines.base import Control
+from deforum_helpers.image.transfers import constant
 
 Added = Mapping[str, Any] | None
 
@@ -94,7 +95,8 @@ class Unit:
         if self.mask is not None:
             layer = layer * F.interpolate(self.mask, layer.shape[2:], mode="area").to(layer.dtype)
         if self.one_sided:
-            layer = layer * torch.tensor(towards, dtype=layer.dtype, device=layer.device)[:, None, None, None]
+            sides = constant(tuple(map(float, towards)), layer.device)
+            layer = layer * sides.to(layer.dtype)[:, None, None, None]
         return layer
 
 

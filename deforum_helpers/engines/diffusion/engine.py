@@ -14,6 +14,7 @@ from deforum_helpers.core.files.regular import is_regular
 from deforum_helpers.engines import messages
 from deforum_helpers.engines.base import FreeU, GenerateRequest
 from deforum_helpers.engines.diffusion import NAME
+from deforum_helpers.engines.diffusion.acceleration import accelerator_for
 from deforum_helpers.engines.diffusion.autoencoder import Canvas, autoencoder_of, without_autoencoder_loss
 from deforum_helpers.engines.diffusion.conditioned import ConditionedNetwork, WeightedPrompts
 from deforum_helpers.engines.diffusion.controlnet import ControlUnits
@@ -26,6 +27,7 @@ from deforum_helpers.engines.diffusion.noise import blended_noise, inverted_nois
 from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
 from deforum_helpers.engines.diffusion.vaes import load_vae
 from deforum_helpers.engines.names import names_scheduler, split_sampler
+from deforum_helpers.image.transfers import to_device
 from deforum_helpers.models.weights.checkpoints import (
     FILES,
     LANGUAGE_MODELS,
@@ -117,6 +119,7 @@ class DiffusionEngine:
         self._described: dict[str, Checkpoint] = {checkpoint: described}
         self._loaded: tuple[tuple[str, str | None], LoadedModel] | None = None
         self._controls = ControlUnits(self.device)
+        self._accelerator = accelerator_for(self.device)
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         """Return the image of `request`; see `Engine.generate`."""
@@ -152,6 +155,8 @@ class DiffusionEngine:
         if model is None or self.device.type == "cpu":
             yield
             return
+        if self._accelerator is not None:
+            self._accelerator.forget()
         model.to(torch.device("cpu"))
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -173,6 +178,10 @@ class DiffusionEngine:
             stack.enter_context(hrfix_applied(model.network, request.kohya_hrfix))
             if request.tiling:
                 stack.enter_context(tiling_applied(model.modules()))
+            if self._accelerator is not None and _unchanged_layers(request):
+                stack.enter_context(
+                    self._accelerator.applied(model.network, model.applied, request.steps_ahead)
+                )
             init_image = None if request.init_image is None else request.init_image.to(self.device)
             init = None if init_image is None else model.autoencoder.encode(canvas.padded(init_image))
             image = canvas.cropped(model.autoencoder.decode(self._sample(network, init, cancel)))
@@ -191,7 +200,7 @@ class DiffusionEngine:
             return network.guided(shown, self._timestep(time), step, sampling.steps, sampling.cfg_factor)
 
         def noise() -> torch.Tensor:
-            return torch.randn(latents.shape, generator=generator).to(self.device)
+            return to_device(torch.randn(latents.shape, generator=generator), self.device)
 
         return sampling.run(guided, latents, noise, kept)
 
@@ -209,7 +218,7 @@ class DiffusionEngine:
             subseed_strength=request.subseed_strength,
             resize_from=self._latent_size(model, request.seed_resize_from_px),
         )
-        noise = noise.unsqueeze(0).to(self.device)
+        noise = to_device(noise.unsqueeze(0), self.device)
         strength = None if init is None else request.denoising_strength
         noise_model = model.family.noise_model((height, width), request.steps)
         inverts = init is not None and request.noise_source == "inverted"
@@ -282,6 +291,8 @@ class DiffusionEngine:
         if self._loaded is not None and self._loaded[0] == key:
             return self._loaded[1]
         self._loaded = None
+        if self._accelerator is not None:
+            self._accelerator.forget()
         model = load_model(
             described,
             self.device,
@@ -317,6 +328,11 @@ class DiffusionEngine:
             if candidate.is_dir() or is_regular(candidate):
                 return str(candidate)
         return checkpoint
+
+
+def _unchanged_layers(request: GenerateRequest) -> bool:
+    """Return whether nothing that `request` asks for changes the network's layers or adds inputs to it."""
+    return not (request.freeu or request.kohya_hrfix or request.tiling or request.controls)
 
 
 def _few_steps_warnings(checkpoint: Checkpoint, request: GenerateRequest) -> Iterator[str]:

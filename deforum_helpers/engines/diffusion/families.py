@@ -18,6 +18,7 @@ from deforum_helpers.engines.diffusion.conditioning import Conditioning
 from deforum_helpers.engines.diffusion.control_residuals import Steering
 from deforum_helpers.engines.diffusion.sampling import NoiseModel
 from deforum_helpers.engines.diffusion.sigmas import NoiseTable
+from deforum_helpers.image.transfers import constant
 from deforum_helpers.models.weights.checkpoints import Kind
 
 
@@ -116,7 +117,7 @@ class StableDiffusion:
         added = None
         if self.kind == "sdxl":
             height, width = (side * self.pixels_per_cell for side in latents.shape[2:])
-            sizes = torch.tensor([[height, width, 0, 0, height, width]], device=latents.device)
+            sizes = constant((height, width, 0, 0, height, width), latents.device)
             added = {"text_embeds": conditioning.pooled, "time_ids": sizes.repeat(len(latents), 1)}
         cfg_embedding = None
         if self.guides_itself:
@@ -269,9 +270,9 @@ def unpacked(patches: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
 
 def patch_places(height: int, width: int, device: torch.device) -> torch.Tensor:
     """Return 0, row and column of each patch, (height * width, 3)."""
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    places = torch.stack([torch.zeros_like(rows), rows, columns], dim=-1).reshape(-1, 3)
-    return places.to(device, torch.float32)
+    rows, columns = (torch.arange(side, device=device, dtype=torch.float32) for side in (height, width))
+    rows, columns = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack([torch.zeros_like(rows), rows, columns], dim=-1).reshape(-1, 3)
 
 
 def _padded(tokens: torch.Tensor, length: int, dim: int) -> torch.Tensor:

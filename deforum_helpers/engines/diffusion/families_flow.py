@@ -145,16 +145,17 @@ class Flux2:
             timestep=timestep.expand(count).to(self.transformer.dtype) / 1000,
             guidance=guidance,
             encoder_hidden_states=conditioning.tokens.to(self.transformer.dtype),
-            txt_ids=_places(1, 1, words).to(latents.device),
-            img_ids=_places(height // 2, width // 2, 1).to(latents.device),
+            txt_ids=_places(1, 1, words, latents.device),
+            img_ids=_places(height // 2, width // 2, 1, latents.device),
             return_dict=False,
         )[0]
         return unpacked(output.float(), latents)
 
 
-def _places(rows: int, columns: int, words: int) -> torch.Tensor:
+def _places(rows: int, columns: int, words: int, device: torch.device) -> torch.Tensor:
     """Return FLUX.2's places (rows * columns * words, 4): 0, row, column and number of the word."""
-    axes = torch.meshgrid(*(torch.arange(count) for count in (1, rows, columns, words)), indexing="ij")
+    counts = (torch.arange(count, device=device) for count in (1, rows, columns, words))
+    axes = torch.meshgrid(*counts, indexing="ij")
     return torch.stack(axes, dim=-1).reshape(-1, 4)
 
 

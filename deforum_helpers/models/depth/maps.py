@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from deforum_helpers.image.transfers import HostCopy, to_host
 from deforum_helpers.image.types import Depth
 from deforum_helpers.models.depth.names import depth_name
 
@@ -23,7 +24,16 @@ def depth_bytes(depth: Depth, name: str) -> npt.NDArray[np.uint8]:
     Raises:
         SettingsError: no such name.
     """
+    return np.asarray(_levels(depth, name).cpu().numpy())
+
+
+def begin_depth_bytes(depth: Depth, name: str) -> HostCopy:
+    """Return `depth_bytes`; from a GPU it is copied while the render thread goes on."""
+    return to_host(_levels(depth, name))
+
+
+def _levels(depth: Depth, name: str) -> torch.Tensor:
     entry = depth_name(name)
     share = (depth - entry.nearest) / (entry.farthest - entry.nearest)
     brightness = 1 - share if entry.near_is_bright else share
-    return (brightness * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    return (brightness * 255).round().clamp(0, 255).to(torch.uint8)
