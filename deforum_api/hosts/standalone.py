@@ -12,7 +12,7 @@ import threading
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -44,10 +44,14 @@ from deforum_helpers.core.cpu_threads import let_waiting_threads_sleep
 from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.core.files.scratch import DROPPED, ScratchFolder
 from deforum_helpers.core.progress_line import LogLines
+from deforum_helpers.core.torch_environment import let_cpu_replace_missing_operators
 from deforum_helpers.pipeline.host_facts import check_checkpoint, own_engine, own_facts
 from deforum_helpers.pipeline.prepare import HostFacts
 from deforum_helpers.ui.service import Event
 from deforum_helpers.ui.uploads import Uploads
+
+if TYPE_CHECKING:
+    from deforum_helpers.engines.base import Engine
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def serve(flags: Namespace) -> int:
     """Serve according to the flags until a signal stops the server; return the exit code."""
     let_waiting_threads_sleep()
+    let_cpu_replace_missing_operators()
     problem = flag_problem(flags)
     if problem:
         print(problem, file=sys.stderr)
@@ -132,9 +137,18 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
     limits = Limits(hang_after_s=flags.deforum_hang_after)
     checks = CheckerPool(lambda: facts)
     store = SqliteStore(database_path(flags, facts.output_root))
+    made: list[Engine] = []
+
+    def make() -> Engine:
+        made.append(_engine(engine, flags))
+        return made[-1]
+
+    def state() -> dict[str, Any]:
+        return health(facts, made[-1] if made else None)
+
     queue = make_queue(
         facts,
-        lambda: _engine(engine, flags),
+        make,
         store,
         limits,
         checks,
@@ -143,9 +157,7 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
     )
     both = flags.deforum_api or not flags.deforum_simple_api
     access = access_of(flags)
-    return queue, make_app(
-        queue, access, lambda: health(facts), api=both, tab=_tab(queue, facts, access, api=both)
-    )
+    return queue, make_app(queue, access, state, api=both, tab=_tab(queue, facts, access, api=both))
 
 
 def _tab(queue: JobQueue, facts: HostFacts, access: Access, *, api: bool) -> Callable[[FastAPI], None] | None:
@@ -284,14 +296,21 @@ def _facts(flags: Namespace, engine: str) -> HostFacts:
 def _engine(name: str, flags: Namespace) -> Any:
     from deforum_helpers.engines import make_engine
 
-    return make_engine(name, checkpoint=flags.ckpt or None, allow_download=flags.allow_download)
+    return make_engine(
+        name,
+        checkpoint=flags.ckpt or None,
+        allow_download=flags.allow_download,
+        offload=flags.deforum_offload,
+    )
 
 
 def _executor(facts: HostFacts, engine: str, flags: Namespace) -> RayExecutor | None:
     settings = ray_settings(flags)
     if settings is None:
         return None
-    setup = WorkerSetup(engine, flags.ckpt or None, flags.allow_download, facts.output_root)
+    setup = WorkerSetup(
+        engine, flags.ckpt or None, flags.allow_download, facts.output_root, offload=flags.deforum_offload
+    )
     return RayExecutor(settings, setup, local_executor(facts))
 
 

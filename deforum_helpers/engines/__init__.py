@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.registry import choose
 from deforum_helpers.engines import messages
+from deforum_helpers.engines.memory import AUTO
 from deforum_helpers.engines.registry import own_engines
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def make_engine(
     checkpoint: str | None = None,
     allow_download: bool = False,
     device: str | None = None,
+    offload: str = AUTO,
 ) -> Engine:
     """Return the engine `name`; its model is loaded for the first request.
 
@@ -26,7 +28,8 @@ def make_engine(
         name: an engine of this program, of `registry.ENGINES`.
         checkpoint: for one that takes a checkpoint: a diffusers folder, a `.safetensors` file, or a hub id.
         allow_download: whether a hub id, or a file's missing configuration, may be downloaded.
-        device: "cpu", "cuda", ...; None takes CUDA where there is one.
+        device: "cpu", "cuda", ...; None takes the best one.
+        offload: one of `memory.OFFLOAD_CHOICES`; read by engines that take a checkpoint.
 
     Raises:
         UnknownName: no such engine.
@@ -36,4 +39,5 @@ def make_engine(
     if engine.takes_checkpoint and checkpoint is None:
         raise ModelError(messages.CHECKPOINT_REQUIRED(engine=name))
     assert engine.make is not None
-    return engine.make(checkpoint, allow_download, device)
+    more = {"offload": offload} if engine.takes_checkpoint else {}
+    return engine.make(checkpoint, allow_download, device, **more)

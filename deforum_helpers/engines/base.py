@@ -241,12 +241,13 @@ class DeclaredEngine:
         title: what sentences call it.
         abilities: what it can do.
         make: loads it, from a checkpoint, whether it may be downloaded, and a device, None = the best there is;
-            None for an engine that a host makes.
+            None for an engine that a host makes. One that takes a checkpoint also gets `offload`, one of
+            `memory.OFFLOAD_CHOICES`.
         takes_checkpoint: whether it generates with a checkpoint, and so needs one.
     """
 
     name: str
     title: str
     abilities: Abilities
-    make: Callable[[str | None, bool, str | None], Engine] | None = None
+    make: Callable[..., Engine] | None = None
     takes_checkpoint: bool = False

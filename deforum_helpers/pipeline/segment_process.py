@@ -26,6 +26,7 @@ from deforum_helpers.core.pipes import Message
 from deforum_helpers.core.progress import StopRequest
 from deforum_helpers.core.spread import OpenPieceWorkers, piece_processes
 from deforum_helpers.engines import make_engine
+from deforum_helpers.engines.memory import AUTO
 from deforum_helpers.output.step_files import StepFiles, decode_step, encode_step
 from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.host_facts import own_facts
@@ -53,6 +54,7 @@ class EngineChoice:
     checkpoint: str | None = None
     allow_download: bool = False
     device: str | None = None
+    offload: str = AUTO
 
 
 def process_workers(engine: EngineChoice, count: int) -> MoreWorkers:

@@ -66,7 +66,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[actor.Re
     loggers = [logging.getLogger(name) for name in PACKAGES]
     before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
     setup = {"engine": "null", "checkpoint": None, "allow_download": False, "root": str(tmp_path)}
-    made = {"make_engine": "deforum_helpers.engines:make_engine", "threads": "1"}
+    made = {"make_engine": "deforum_helpers.engines:make_engine", "offload": "auto", "threads": "1"}
     yield actor.RenderWorker(json.dumps(setup | made))
     for logger, level, handlers in before:
         logger.setLevel(level)

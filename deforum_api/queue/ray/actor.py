@@ -56,7 +56,7 @@ class RenderWorker:
 
     Args:
         setup: JSON text: engine, checkpoint, allow_download, root (the server's output folder), make_engine ("module:
-            function", which makes the engine), threads (of torch on the CPU).
+            function", which makes the engine), offload (mode), threads (of torch on the CPU).
     """
 
     def __init__(self, setup: str) -> None:
@@ -279,7 +279,12 @@ class RenderWorker:
         module, _, name = self._setup["make_engine"].partition(":")
         make = getattr(importlib.import_module(module), name)
         setup = self._setup
-        return make(setup["engine"], checkpoint=setup["checkpoint"], allow_download=setup["allow_download"])
+        return make(
+            setup["engine"],
+            checkpoint=setup["checkpoint"],
+            allow_download=setup["allow_download"],
+            offload=setup["offload"],
+        )
 
     def _memory(self) -> tuple[int, int]:
         return device_memory("cuda:0" if ray.get_gpu_ids() else "cpu")  # Ray hides the others

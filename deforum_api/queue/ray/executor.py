@@ -266,6 +266,7 @@ class RayExecutor:
                 "allow_download": setup.allow_download,
                 "root": str(setup.root.resolve()),
                 "make_engine": setup.make_engine,
+                "offload": setup.offload,
             },
         }
 

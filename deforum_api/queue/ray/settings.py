@@ -12,6 +12,7 @@ from typing import Literal
 
 from deforum_api.queue.ray import messages
 from deforum_api.version import VERSION
+from deforum_helpers.engines.memory import AUTO
 
 Files = Literal["auto", "shared", "streamed"]
 
@@ -55,6 +56,7 @@ class WorkerSetup:
         allow_download: whether a hub id may be downloaded.
         root: the output folder of the server.
         make_engine: "module:function" that makes the engine, called like `engines.make_engine`.
+        offload: one of `memory.OFFLOAD_CHOICES`.
     """
 
     engine: str
@@ -62,6 +64,7 @@ class WorkerSetup:
     allow_download: bool
     root: Path
     make_engine: str = "deforum_helpers.engines:make_engine"
+    offload: str = AUTO
 
 
 def ray_problem() -> str | None:
