@@ -129,8 +129,8 @@ COMPONENT_PICKLED = Message(
 )
 NOT_A_CHECKPOINT = Message(
     "not_a_checkpoint",
-    "The file {file!r} is not a checkpoint of Stable Diffusion 1.x, 2.x, XL, 3 or Flux.1; a LoRA belongs in the prompt "
-    "as <lora:name:weight>, a VAE in the VAE setting; a model of another family is loaded from its diffusers folder.",
+    "The file {file!r} is {found}, not a checkpoint or transformer of {allowed}; a LoRA belongs in the prompt as "
+    "<lora:name:weight>, a VAE in the VAE setting.",
 )
 INPAINTING_CHECKPOINT = Message(
     "inpainting_checkpoint",
@@ -144,6 +144,9 @@ MODEL_FOLDER_UNUSABLE = Message(
 MODEL_FILE_UNUSABLE = Message("model_file_unusable", "The file {file!r} {reason}; fetch it again.")
 NOT_SAFETENSORS = Message(
     "not_safetensors", "The file {file!r} is not a .safetensors file, or it is cut off; fetch it again."
+)
+NOT_GGUF = Message(
+    "not_gguf", "The file {file!r} is not a GGUF file of version 2 or 3, or it is cut off; fetch it again."
 )
 MODEL_JSON_UNREADABLE = Message("model_json_unreadable", "{file} cannot be read ({reason}).")
 MODEL_JSON_NO_OBJECT = Message("model_json_no_object", "{file} is not a JSON object.")

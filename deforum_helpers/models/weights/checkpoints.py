@@ -13,8 +13,8 @@ from deforum_helpers.core.files.regular import UnusableFile, check_regular, is_r
 from deforum_helpers.models import messages
 from deforum_helpers.models.weights.few_steps import FewSteps, few_steps_of
 from deforum_helpers.models.weights.headers import check_model_folder, read_json, safetensors_shapes
-
-Kind = Literal["sd", "sdxl", "sd3", "flux", "z-image", "flux2-klein", "chroma", "qwen-image"]
+from deforum_helpers.models.weights.recognition import Kind as Kind
+from deforum_helpers.models.weights.recognition import ModelFile, recognize
 
 LORA_FOLDER = "Lora"
 VAE_FOLDER = "VAE"
@@ -126,13 +126,6 @@ _COMPONENTS: Mapping[Kind, Mapping[str, tuple[str, ...]]] = {
 _OPTIONAL = ("text_encoder_3", "tokenizer_3")
 _LIBRARIES = ("diffusers", "transformers")
 
-# Prefix of a tensor's name that only this kind of single-file checkpoint has; the first match decides.
-_FILE_MARKS: tuple[tuple[str, Kind], ...] = (
-    ("model.diffusion_model.joint_blocks.", "sd3"),
-    ("model.diffusion_model.double_blocks.", "flux"),
-    ("conditioner.embedders.1.", "sdxl"),
-    ("cond_stage_model.", "sd"),
-)
 _FILE_INPUT = "model.diffusion_model.input_blocks.0.0.weight"
 
 
@@ -311,11 +304,28 @@ def _refuse_pickles(folder: Path, component: str) -> None:
 
 
 def _file_kind(path: Path) -> Kind:
-    tensors = safetensors_shapes(path)
-    kind = next((kind for mark, kind in _FILE_MARKS if any(name.startswith(mark) for name in tensors)), None)
-    if kind is None:
-        raise ModelError(messages.NOT_A_CHECKPOINT(file=path.name))
-    shape = tensors.get(_FILE_INPUT)
+    file = recognize(path)
+    shape = safetensors_shapes(path).get(_FILE_INPUT)
     if shape is not None and shape[1] > 4:
         raise ModelError(messages.INPAINTING_CHECKPOINT(file=path.name, channels=shape[1]))
-    return kind
+    if file.family is None or file.component not in ("checkpoint", "transformer"):
+        found, allowed = title_of(file), ", ".join(TITLES.values())
+        raise ModelError(messages.NOT_A_CHECKPOINT(file=path.name, found=found, allowed=allowed))
+    return file.family
+
+
+def title_of(file: ModelFile) -> str:
+    """Return what a model file is, as a sentence calls it: "a LoRA", "the transformer of Chroma"."""
+    about = file.network if file.family is None else TITLES[file.family]
+    width = f" of width {file.width}" if file.width else ""
+    return {
+        "checkpoint": f"a checkpoint of {about}",
+        "transformer": f"the transformer of {about}",
+        "unet": "a U-Net without text encoder and VAE",
+        "text_encoder": f"the text encoder {about}{width}",
+        "vae": f"a VAE ({about}) with {file.width} latent channels",
+        "lora": "a LoRA",
+        "controlnet": "a ControlNet",
+        "language_model": "a language model",
+        "unknown": "a file with tensors of an unknown layout",
+    }[file.component]

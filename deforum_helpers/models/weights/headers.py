@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import os
 import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from deforum_helpers.core.bounded_json import MOST_BYTES, parse_json
 from deforum_helpers.core.errors import ModelError
@@ -20,6 +24,56 @@ from deforum_helpers.models import messages
 _HEADER_LIMIT_BYTES = 64 * 2**20
 _MOST_IN_HEADER = 2_000_000
 
+GGUF_MAGIC = b"GGUF"
+# Number of a GGUF type -> its name, the weights of a block, and the bytes of a block, as the specification lists them.
+_GGUF_TYPES: Mapping[int, tuple[str, int, int]] = {
+    0: ("F32", 1, 4),
+    1: ("F16", 1, 2),
+    2: ("Q4_0", 32, 18),
+    3: ("Q4_1", 32, 20),
+    6: ("Q5_0", 32, 22),
+    7: ("Q5_1", 32, 24),
+    8: ("Q8_0", 32, 34),
+    10: ("Q2_K", 256, 84),
+    11: ("Q3_K", 256, 110),
+    12: ("Q4_K", 256, 144),
+    13: ("Q5_K", 256, 176),
+    14: ("Q6_K", 256, 210),
+    20: ("IQ4_NL", 32, 18),
+    23: ("IQ4_XS", 256, 136),
+    30: ("BF16", 1, 2),
+}
+# Type of a GGUF value -> its format for `struct`.
+_GGUF_SCALARS: Mapping[int, str] = {
+    0: "<B",
+    1: "<b",
+    2: "<H",
+    3: "<h",
+    4: "<I",
+    5: "<i",
+    6: "<f",
+    7: "<?",
+    10: "<Q",
+    11: "<q",
+    12: "<d",
+}
+_GGUF_TEXT, _GGUF_LIST = 8, 9
+
+
+@dataclass(frozen=True)
+class TensorHeader:
+    """A tensor of a file.
+
+    Args:
+        dtype: as the file names it: "F32", "BF16", "F8_E4M3", "Q4_K", ...
+        shape: rows first.
+        size_bytes: its size in the file; 0 = unknown.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    size_bytes: int
+
 
 def check_model_folder(folder: Path) -> None:
     """Check that a folder holds only ordinary files.
@@ -34,30 +88,123 @@ def check_model_folder(folder: Path) -> None:
 
 
 def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor in a `.safetensors` file, from its header alone.
+    """Return the shape of every tensor in a `.safetensors` file; raises as `safetensors_header`."""
+    return {name: tensor.shape for name, tensor in safetensors_header(path).items()}
+
+
+def safetensors_header(path: Path) -> dict[str, TensorHeader]:
+    """Return every tensor of a `.safetensors` file, from its header alone.
 
     Raises:
-        ModelError: the file is missing, broken or of another format.
+        ModelError: the file is missing, broken, cut off or of another format.
     """
     try:
         check_regular(path)
         if path.suffix.casefold() != ".safetensors":
             raise ValueError(path.suffix)
-        header = _header(path)
-        return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+        with open_regular(path) as file:
+            return _safetensors_tensors(file)
     except UnusableFile as error:
         raise ModelError(messages.MODEL_FILE_UNUSABLE(file=path.name, reason=error)) from error
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise ModelError(messages.NOT_SAFETENSORS(file=path.name)) from error
 
 
-def _header(path: Path) -> Any:
-    """Read the JSON header, which follows eight bytes with its length."""
-    with open_regular(path) as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        if length > _HEADER_LIMIT_BYTES:
-            raise ValueError(length)
-        return parse_json(file.read(length), most_bytes=_HEADER_LIMIT_BYTES, most_values=_MOST_IN_HEADER)
+def _safetensors_tensors(file: BinaryIO) -> dict[str, TensorHeader]:
+    """Read the JSON header, which follows eight bytes with its length and precedes the tensors."""
+    (length,) = struct.unpack("<Q", file.read(8))
+    if length > _HEADER_LIMIT_BYTES:
+        raise ValueError(length)
+    content = file.read(length)
+    header = parse_json(content, most_bytes=_HEADER_LIMIT_BYTES, most_values=_MOST_IN_HEADER)
+    tensors, end = {}, 0
+    for name, entry in header.items():
+        if name != "__metadata__":
+            first, last = entry["data_offsets"]
+            tensors[name] = TensorHeader(entry["dtype"], tuple(entry["shape"]), last - first)
+            end = max(end, last)
+    if os.fstat(file.fileno()).st_size < 8 + length + end:
+        raise ValueError("cut off")
+    return tensors
+
+
+def gguf_header(path: Path) -> tuple[str, dict[str, TensorHeader]]:
+    """Return (architecture, tensors) of a GGUF file, from its header alone.
+
+    Raises:
+        ModelError: the file is missing, broken or of another format.
+    """
+    try:
+        with open_regular(path) as file:
+            return _gguf_tensors(_Limited(file))
+    except UnusableFile as error:
+        raise ModelError(messages.MODEL_FILE_UNUSABLE(file=path.name, reason=error)) from error
+    except (ValueError, KeyError, struct.error) as error:
+        raise ModelError(messages.NOT_GGUF(file=path.name)) from error
+
+
+class _Limited:
+    """A file of which only so much is read as a header may have."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left = _HEADER_LIMIT_BYTES
+
+    def bytes(self, count: int) -> bytes:
+        self._left -= count
+        if self._left < 0:
+            raise ValueError("too long")
+        content = self._file.read(count)
+        if len(content) < count:
+            raise ValueError("cut off")
+        return content
+
+    def number(self, kind: str) -> Any:
+        return struct.unpack(kind, self.bytes(struct.calcsize(kind)))[0]
+
+    def text(self) -> str:
+        return self.bytes(self.number("<Q")).decode()
+
+    def value(self, kind: int) -> Any:
+        """Return a value; of a list its length only."""
+        if kind == _GGUF_TEXT:
+            return self.text()
+        if kind != _GGUF_LIST:
+            return self.number(_GGUF_SCALARS[kind])
+        inner, count = self.number("<I"), self.number("<Q")
+        if count > _MOST_IN_HEADER:
+            raise ValueError(count)
+        if inner == _GGUF_TEXT:
+            for _ in range(count):
+                self.text()
+        else:
+            self.bytes(count * struct.calcsize(_GGUF_SCALARS[inner]))
+        return count
+
+    def is_complete(self, end: int) -> bool:
+        return os.fstat(self._file.fileno()).st_size >= self._file.tell() + end
+
+
+def _gguf_tensors(file: _Limited) -> tuple[str, dict[str, TensorHeader]]:
+    if file.bytes(4) != GGUF_MAGIC or file.number("<I") not in (2, 3):
+        raise ValueError("another format")
+    count, values = file.number("<Q"), file.number("<Q")
+    metadata = {}
+    for _ in range(values):
+        name = file.text()
+        metadata[name] = file.value(file.number("<I"))
+    tensors, end = {}, 0
+    for _ in range(count):
+        name = file.text()
+        shape = tuple(file.number("<Q") for _ in range(file.number("<I")))
+        kind, offset = file.number("<I"), file.number("<Q")
+        dtype, block, size = _GGUF_TYPES.get(kind, (f"type {kind}", 1, 0))
+        # GGUF counts dimensions from the fastest one on.
+        tensors[name] = TensorHeader(dtype, shape[::-1], math.prod(shape) // block * size)
+        end = max(end, offset + tensors[name].size_bytes)
+    if not file.is_complete(end):
+        raise ValueError("cut off")
+    return str(metadata.get("general.architecture", "")), tensors
 
 
 def read_json(path: Path) -> dict[str, Any]:
