@@ -19,6 +19,7 @@ from deforum_helpers.cli import messages
 from deforum_helpers.core.cpu_threads import let_waiting_threads_sleep
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.progress_line import LogLines
+from deforum_helpers.core.torch_environment import let_cpu_replace_missing_operators
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -134,6 +135,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "deforum") -> int:
         prog: the program's name in usage and help.
     """
     let_waiting_threads_sleep()
+    let_cpu_replace_missing_operators()
     program = _program(prog)
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments:

@@ -11,6 +11,7 @@ from deforum_api.hosts import messages
 from deforum_api.hosts.webui_flags import preload
 from deforum_api.http.security import split_list
 from deforum_api.queue.ray.settings import RaySettings, address_problem, ray_problem
+from deforum_helpers.engines.memory import AUTO, OFFLOAD_CHOICES
 from deforum_helpers.engines.part_options import add_part_options, model_parts, part_words
 from deforum_helpers.engines.registry import declared, default_engine, lacks_checkpoint, own_engines
 
@@ -64,6 +65,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         choices=("", *engines),
         metavar="|".join(engines),
         help="engine that generates images",
+    )
+    add(
+        "--deforum-offload",
+        default=AUTO,
+        choices=OFFLOAD_CHOICES,
+        help="parts of the model that leave the memory of the device while others work: none, model = the text "
+        "encoders, streamed = all layers but the one at work; by default as needed",
     )
     add("--deforum-outdir", default="outputs", metavar="DIR", help="folder for all outputs")
     _add_worker_flags(add)

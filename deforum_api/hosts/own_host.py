@@ -25,7 +25,7 @@ from deforum_api.version import VERSION
 from deforum_helpers.controlnet.units import module_fault
 from deforum_helpers.core.errors import MissingFeature
 from deforum_helpers.core.files.scratch import remove_abandoned
-from deforum_helpers.engines.memory import device_memory
+from deforum_helpers.engines.memory import ManagesMemory, device_memory, memory_notes
 from deforum_helpers.media.containers import pyav
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.depth.names import DEPTH_NAMES, available_families, serve
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from deforum_helpers.engines.base import Engine
 
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "opencv-python-headless", "fastapi", "pydantic")
+MOST_NOTES = 20
 
 
 def make_queue(
@@ -93,17 +94,32 @@ def database_path(flags: Namespace, default: Path) -> Path:
     return (Path(flags.deforum_database).expanduser() if flags.deforum_database else default) / FILE_NAME
 
 
-def health(facts: HostFacts) -> dict[str, Any]:
-    """Return the host's part of `/deforum_api/health`."""
+def health(facts: HostFacts, engine: Engine | None = None) -> dict[str, Any]:
+    """Return the host's part of `/deforum_api/health`; `engine` is the one of this process, once it is made."""
     return {
         "host": facts.name,
         "engine": facts.engine,
         "model": facts.model or "",
         "model_draws": facts.abilities.generates,
         "model_words": list(facts.abilities.vocabulary()),
+        "memory": model_memory(engine),
         "versions": _versions(),
         "free_disk_bytes": facts.free_disk(facts.output_root),
         "unavailable": _unavailable(facts),
+    }
+
+
+def model_memory(engine: object) -> dict[str, Any] | None:
+    """Return where the parts of an engine's model are kept; None before its first image."""
+    plan = engine.memory_plan if isinstance(engine, ManagesMemory) else None
+    if plan is None:
+        return None
+    return {
+        "offload": plan.mode,
+        "tiled": plan.tiled,
+        "peak_bytes": plan.peak,
+        "fits": plan.fits,
+        "notes": list(memory_notes(engine)[-MOST_NOTES:]),
     }
 
 

@@ -12,7 +12,7 @@ import threading
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -44,11 +44,15 @@ from deforum_helpers.core.cpu_threads import let_waiting_threads_sleep
 from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.core.files.scratch import DROPPED, ScratchFolder
 from deforum_helpers.core.progress_line import LogLines
+from deforum_helpers.core.torch_environment import let_cpu_replace_missing_operators
 from deforum_helpers.engines.part_options import model_parts
 from deforum_helpers.pipeline.host_facts import check_checkpoint, own_engine, own_facts
 from deforum_helpers.pipeline.prepare import HostFacts
 from deforum_helpers.ui.service import Event
 from deforum_helpers.ui.uploads import Uploads
+
+if TYPE_CHECKING:
+    from deforum_helpers.engines.base import Engine
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def serve(flags: Namespace) -> int:
     """Serve according to the flags until a signal stops the server; return the exit code."""
     let_waiting_threads_sleep()
+    let_cpu_replace_missing_operators()
     problem = flag_problem(flags)
     if problem:
         print(problem, file=sys.stderr)
@@ -133,9 +138,18 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
     limits = Limits(hang_after_s=flags.deforum_hang_after)
     checks = CheckerPool(lambda: facts)
     store = SqliteStore(database_path(flags, facts.output_root))
+    made: list[Engine] = []
+
+    def make() -> Engine:
+        made.append(_engine(engine, flags))
+        return made[-1]
+
+    def state() -> dict[str, Any]:
+        return health(facts, made[-1] if made else None)
+
     queue = make_queue(
         facts,
-        lambda: _engine(engine, flags),
+        make,
         store,
         limits,
         checks,
@@ -144,9 +158,7 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
     )
     both = flags.deforum_api or not flags.deforum_simple_api
     access = access_of(flags)
-    return queue, make_app(
-        queue, access, lambda: health(facts), api=both, tab=_tab(queue, facts, access, api=both)
-    )
+    return queue, make_app(queue, access, state, api=both, tab=_tab(queue, facts, access, api=both))
 
 
 def _tab(queue: JobQueue, facts: HostFacts, access: Access, *, api: bool) -> Callable[[FastAPI], None] | None:
@@ -291,6 +303,7 @@ def _engine(name: str, flags: Namespace) -> Any:
         checkpoint=flags.ckpt or None,
         allow_download=flags.allow_download,
         parts=model_parts(flags),
+        offload=flags.deforum_offload,
     )
 
 
@@ -304,6 +317,7 @@ def _executor(facts: HostFacts, engine: str, flags: Namespace) -> RayExecutor | 
         flags.allow_download,
         facts.output_root,
         parts=model_parts(flags),
+        offload=flags.deforum_offload,
     )
     return RayExecutor(settings, setup, local_executor(facts))
 

@@ -305,6 +305,16 @@ class Unavailable(BaseModel):
     reason: str
 
 
+class ModelMemory(BaseModel):
+    """Where the parts of the loaded model are kept."""
+
+    offload: str = Field(..., description="none, model or streamed: the parts that leave the device.")
+    tiled: bool = Field(..., description="Whether the VAE works on tiles.")
+    peak_bytes: int = Field(..., description="Estimated memory of the device at the peak.")
+    fits: bool = Field(..., description="Whether that was free when the model was loaded.")
+    notes: list[str] = Field(..., description="What has happened to the memory, the newest last.")
+
+
 class Health(BaseModel):
     """The state of the server."""
 
@@ -313,6 +323,9 @@ class Health(BaseModel):
     model: str
     model_draws: str = Field("", description="What the model can generate, if its range is limited.")
     model_words: list[str] = Field([], description="The words that such a model understands in prompts.")
+    memory: ModelMemory | None = Field(
+        None, description="The memory of this process's model; null before its first image."
+    )
     versions: dict[str, str]
     queue_length: int
     running: str | None = Field(..., description="Id of the job that this server renders.")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deforum_helpers.cli import messages
 from deforum_helpers.core.progress_line import ProgressLine
+from deforum_helpers.engines.memory import AUTO, OFFLOAD_CHOICES
 from deforum_helpers.engines.part_options import add_part_options
 from deforum_helpers.engines.registry import own_engines
 
@@ -107,6 +108,13 @@ def _add_shared_options(parser: argparse.ArgumentParser) -> None:
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", metavar="TIMESTRING", help="resume a run: the 14 digits that its file names begin with"
+    )
+    parser.add_argument(
+        "--offload",
+        choices=OFFLOAD_CHOICES,
+        default=AUTO,
+        help="parts of the model that leave the memory of the device while others work: none, model = the text "
+        "encoders, streamed = all layers but the one at work (default: as needed)",
     )
     parser.add_argument(
         "--workers",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.registry import choose
 from deforum_helpers.engines import messages
+from deforum_helpers.engines.memory import AUTO
 from deforum_helpers.engines.registry import own_engines
 from deforum_helpers.models.weights.checkpoints import NO_PARTS, ModelParts
 
@@ -21,6 +22,7 @@ def make_engine(
     allow_download: bool = False,
     device: str | None = None,
     parts: ModelParts = NO_PARTS,
+    offload: str = AUTO,
 ) -> Engine:
     """Return the engine `name`; its model is loaded for the first request.
 
@@ -29,7 +31,8 @@ def make_engine(
         checkpoint: for one that takes a checkpoint: a diffusers folder, a `.safetensors` or GGUF file, or a hub
             id.
         allow_download: whether a hub id, or a file's missing configuration, may be downloaded.
-        device: "cpu", "cuda", ...; None takes CUDA where there is one.
+        device: "cpu", "cuda", ...; None takes the best one.
+        offload: one of `memory.OFFLOAD_CHOICES`; read by engines that take a checkpoint.
         parts: components that replace those of the checkpoint, or complete it.
 
     Raises:
@@ -40,5 +43,5 @@ def make_engine(
     if engine.takes_checkpoint and checkpoint is None:
         raise ModelError(messages.CHECKPOINT_REQUIRED(engine=name))
     assert engine.make is not None
-    more = (parts,) if engine.takes_checkpoint else ()
-    return engine.make(checkpoint, allow_download, device, *more)
+    more = {"parts": parts, "offload": offload} if engine.takes_checkpoint else {}
+    return engine.make(checkpoint, allow_download, device, **more)

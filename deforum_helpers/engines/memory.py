@@ -1,10 +1,15 @@
-"""The memory of the device that an engine renders on."""
+"""Memory of the device that an engine renders on: how much there is, how much a model needs, and what then leaves it.
+
+Imports without torch.
+"""
 
 from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
 
 
 def device_memory(device: str) -> tuple[int, int]:
@@ -32,3 +37,144 @@ def _process_memory() -> tuple[int, int]:
         total = int(Path("/proc/meminfo").read_text().split()[1]) * 1024
         return total, int(Path("/proc/self/statm").read_text().split()[1]) * page
     return 0, 0
+
+
+# Which parts of a model leave the device while others work, the fastest mode first.
+OffloadMode = Literal["none", "model", "streamed"]
+MODES: tuple[OffloadMode, ...] = ("none", "model", "streamed")
+AUTO = "auto"
+OFFLOAD_CHOICES = (AUTO, *MODES)
+
+# Activations at the peak of a network, in values per cell (or token, or pixel) and per channel of its first layer.
+# Counted on the device `meta` with attention that stores no matrix; tests/engines/test_memory.py counts them again.
+UNET_VALUES = 26.1
+TRANSFORMER_VALUES = 22.6
+AUTOENCODER_VALUES = 6.0
+# Workspace of convolutions and products of matrices, and gaps between the blocks of the allocator.
+WORKSPACE = 1.25
+# For the images of the frame loop and the libraries' own memory.
+RESERVED_BYTES = 350_000_000
+# Side of the tiles that an autoencoder works on where a whole image does not fit.
+TILE_PX = 512
+
+
+@dataclass(frozen=True)
+class MemoryNeeds:
+    """What a model needs of a device to generate images of one size, in bytes.
+
+    Args:
+        text, network, autoencoder: weights of the text encoders, the denoising network and the VAE.
+        layer: weights of the largest layer.
+        encoding: activations of the text encoders.
+        sampling: activations of the denoising network.
+        decoding: activations of the VAE for the whole image.
+        tile: those for one tile of it.
+    """
+
+    text: int
+    network: int
+    autoencoder: int
+    layer: int = 0
+    encoding: int = 0
+    sampling: int = 0
+    decoding: int = 0
+    tile: int = 0
+
+    def peak(self, mode: OffloadMode, tiled: bool = False) -> int:
+        """Return the most bytes that are in use at one moment."""
+        decoding = min(self.tile, self.decoding) if tiled else self.decoding
+        if mode == "none":
+            weights = self.text + self.network + self.autoencoder
+            return RESERVED_BYTES + weights + max(self.encoding, self.sampling, decoding)
+        if mode == "model":
+            generating = self.network + self.autoencoder + max(self.sampling, decoding)
+            return RESERVED_BYTES + max(self.text + self.encoding, generating)
+        # While a layer computes, the next one arrives.
+        moving = 2 * self.layer + max(self.encoding, self.sampling)
+        return RESERVED_BYTES + self.autoencoder + max(moving, decoding)
+
+    def exceeds(self, other: MemoryNeeds) -> bool:
+        """Return whether any amount is larger than in `other`."""
+        return any(getattr(self, one.name) > getattr(other, one.name) for one in fields(self))
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Where the parts of a model are kept.
+
+    Args:
+        mode: which of them leave the device.
+        tiled: whether the VAE works on one tile at a time.
+        peak: estimated bytes at the peak.
+        fits: whether they are free; True where that is not known.
+    """
+
+    mode: OffloadMode
+    tiled: bool
+    peak: int
+    fits: bool = True
+
+
+@runtime_checkable
+class ManagesMemory(Protocol):
+    """An engine that decides where the parts of its model are kept."""
+
+    @property
+    def memory_plan(self) -> MemoryPlan | None:
+        """The plan of the loaded model; None before the first image."""
+        ...
+
+    @property
+    def memory_notes(self) -> tuple[str, ...]:
+        """What a person should know of the memory, as plain sentences, the newest last."""
+        ...
+
+
+def memory_notes(engine: object) -> tuple[str, ...]:
+    """Return the notes of an engine about its memory; none of one that does not manage it."""
+    return engine.memory_notes if isinstance(engine, ManagesMemory) else ()
+
+
+def plan_memory(
+    needs: MemoryNeeds, free: int | None, total: int | None, mode: OffloadMode | None = None
+) -> MemoryPlan:
+    """Return the fastest plan that fits into the free memory; the one with the lowest peak where none does.
+
+    Tiles change the image a little. They therefore depend on the memory that the device has, not on what is free just
+    now: a run that is resumed on the same device keeps its bits.
+
+    Args:
+        needs: of the model at the size of the images.
+        free, total: bytes of the device, None = unknown, as on a CPU, where nothing is offloaded unasked.
+        mode: the mode to use, None = choose it.
+    """
+    modes = MODES if mode is None else (mode,)
+    if free is None or total is None:
+        return MemoryPlan(modes[0], False, needs.peak(modes[0]))
+    tiled = not any(needs.peak(one) <= total for one in MODES[:2])
+    if tiled:
+        tiled = any(needs.peak(one, True) <= total for one in MODES[:2]) or needs.peak(MODES[2]) > total
+    chosen = next((one for one in modes if needs.peak(one, tiled) <= free), modes[-1])
+    peak = needs.peak(chosen, tiled)
+    return MemoryPlan(chosen, tiled, peak, peak <= free)
+
+
+def lower_plan(plan: MemoryPlan, needs: MemoryNeeds, decoding: bool) -> MemoryPlan | None:
+    """Return the plan to try after memory ran out, None if there is none.
+
+    Args:
+        plan: the one that failed.
+        needs: of the model.
+        decoding: whether it failed in the VAE, which tiles help at once.
+    """
+    if decoding and not plan.tiled:
+        return replace(plan, tiled=True, peak=needs.peak(plan.mode, True))
+    if plan.mode == MODES[-1]:
+        return None
+    mode = MODES[MODES.index(plan.mode) + 1]
+    return replace(plan, mode=mode, peak=needs.peak(mode, plan.tiled))
+
+
+def activations(values: float, places: int, width: int, value_bytes: int) -> int:
+    """Return the bytes of a network's activations, from its values per place and channel; see `UNET_VALUES`."""
+    return int(WORKSPACE * values * places * width * value_bytes)

@@ -142,6 +142,21 @@ OUT_OF_MEMORY = Message(
     "Memory ran out while an image of {width_px}x{height_px} was generated; reduce width and height, or close other "
     "programs.",
 )
+MEMORY_STEPPED_DOWN = Message(
+    "memory_stepped_down",
+    "The memory of {device} ran out; the image is generated again with the offload mode {mode!r}, which is slower and "
+    "gives the same image.",
+)
+MEMORY_TILED = Message(
+    "memory_tiled",
+    "The memory of {device} ran out in the VAE; the image is generated again with a VAE that works on tiles, which "
+    "changes images by less than the eye sees. Offload mode: {mode!r}.",
+)
+MEMORY_SCARCE = Message(
+    "memory_scarce",
+    "The model may not fit: the offload mode {mode!r} needs about {peak:.1f} GB, and {free:.1f} GB of {device} are "
+    "free; reduce width and height, or close other programs.",
+)
 NOT_FINITE = Message(
     "image_not_finite",
     "The image came out as NaN: the latents or the VAE overflowed in half precision; choose a VAE made for half "

@@ -49,19 +49,18 @@ class Distribution:
 
     Args:
         occurs: (3, 256) bool, which levels occur.
-        share: (3, 256) float64, cumulative share of the pixels up to each level.
+        reached: (3, 256) int64, number of pixels up to each level.
         before: (3, 256) int64, the last level before each one that occurs, -1 = none.
     """
 
     occurs: torch.Tensor
-    share: torch.Tensor
+    reached: torch.Tensor
     before: torch.Tensor
 
 
 def distribution(counts: torch.Tensor) -> Distribution:
     """Return the distribution for (3, 256) counts of pixels per level."""
-    share = counts.to(torch.float64).cumsum(1)
-    return Distribution(counts > 0, share / share[:, -1:], _last_before(counts > 0))
+    return Distribution(counts > 0, counts.long().cumsum(1), _last_before(counts > 0))
 
 
 def device_shifts(source: Distribution, reference: Distribution) -> torch.Tensor:
@@ -71,12 +70,15 @@ def device_shifts(source: Distribution, reference: Distribution) -> torch.Tensor
         source: distribution of the image.
         reference: distribution of the reference.
     """
-    level = torch.arange(LEVELS, dtype=torch.float64, device=source.share.device)
-    right = torch.searchsorted(reference.share, source.share).clamp(max=LEVELS - 1)
+    level = torch.arange(LEVELS, device=source.reached.device)
+    # Shares of the pixels as whole numbers, multiplied by both totals: exact, where float32 would not be.
+    source_share = source.reached * reference.reached[:, -1:]
+    reference_share = reference.reached * source.reached[:, -1:]
+    right = torch.searchsorted(reference_share, source_share).clamp(max=LEVELS - 1)
     left = reference.before.gather(1, right)
     left = torch.where(left < 0, right, left)
-    high, low = reference.share.gather(1, right), reference.share.gather(1, left)
-    part = torch.where(left < right, (source.share - low) / (high - low), 0.0)
+    high, low = reference_share.gather(1, right), reference_share.gather(1, left)
+    part = torch.where(left < right, (source_share - low) / (high - low), 0.0)
     moved = (left + (right - left) * part - level) * source.occurs
     return _every_sixteenth(_between_occurring(moved, source))
 

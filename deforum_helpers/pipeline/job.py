@@ -18,6 +18,7 @@ from deforum_helpers.core.files.no_links import is_file, read_file
 from deforum_helpers.core.progress import CancelToken, Phase, Progress, RunResult, distinct_messages
 from deforum_helpers.core.spread import OpenPieceWorkers
 from deforum_helpers.engines.base import Engine
+from deforum_helpers.engines.memory import memory_notes
 from deforum_helpers.engines.preview import PreviewEngine
 from deforum_helpers.image.convert import to_bytes
 from deforum_helpers.image.types import Image
@@ -180,6 +181,7 @@ class _Job:
         self._more_workers = more_workers
         self._image_workers = image_workers
         self.film_digest = film_digest(self.saved_settings(), prepared.options, self.plan.digest)
+        self._notes_before = len(memory_notes(engine))
         self._main_video_share = MAIN_VIDEO_SHARE if has_extra_outputs(prepared.settings) else 1.0
 
     def report(self, phase: Phase, fraction: float, frames: int) -> None:
@@ -194,6 +196,12 @@ class _Job:
                 warnings=self.warnings,
             )
         )
+
+    def _warn_of_memory(self) -> None:
+        """Add what the engine has noted of its memory since this job began."""
+        notes = memory_notes(self.engine)
+        if len(notes) > self._notes_before:
+            self.warnings = distinct_messages((*self.warnings, *notes[self._notes_before :]))
 
     def saved_settings(self) -> dict[str, Any]:
         """Return the settings for the settings file: as submitted, with the seed and the names resolved."""
@@ -309,6 +317,7 @@ class _Job:
                 memory_full = messages.SCENE_MEMORY_FULL()
                 if step.memory_full and memory_full not in self.warnings:
                     self.warnings += (memory_full,)
+                self._warn_of_memory()
                 self.report("GENERATING", film.frames / self.plan.frames, film.frames)
                 preview.update(film.frames)
 

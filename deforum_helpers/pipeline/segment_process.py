@@ -32,6 +32,7 @@ from deforum_helpers.core.pipes import Message
 from deforum_helpers.core.progress import StopRequest
 from deforum_helpers.core.spread import OpenPieceWorkers, piece_processes
 from deforum_helpers.engines import make_engine
+from deforum_helpers.engines.memory import AUTO
 from deforum_helpers.models.weights.checkpoints import NO_PARTS, ModelParts
 from deforum_helpers.output.step_files import StepFiles, decode_step, encode_step
 from deforum_helpers.pipeline import messages
@@ -65,6 +66,8 @@ class EngineChoice:
     def of(cls, values: Mapping[str, Any]) -> EngineChoice:
         """Return the choice that was sent as plain values."""
         return cls(**{**values, "parts": ModelParts.of(values["parts"])})
+
+    offload: str = AUTO
 
 
 def process_workers(engine: EngineChoice, count: int) -> MoreWorkers:

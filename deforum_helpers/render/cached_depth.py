@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
-import torch
-
 from deforum_helpers.camera.pinhole import View
 from deforum_helpers.engines.base import Engine
 from deforum_helpers.image.surface import SurfaceView, project_surface
 from deforum_helpers.image.types import Depth, Image
 from deforum_helpers.models.depth.base import DepthEstimator
 from deforum_helpers.models.depth.scene import crisp_edges
+from deforum_helpers.models.devices import is_out_of_memory
 from deforum_helpers.render.memory import SceneMemory
 
 
@@ -57,8 +54,11 @@ class CachedDepth:
         return self._view[2]
 
     def _estimate(self, image: Image) -> Depth:
-        with suppress(torch.cuda.OutOfMemoryError):
+        try:
             return self._estimator.estimate(image)
-        # Outside the `with`: while the error is alive, its traceback keeps the failed attempt's tensors on the device.
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside the handler: while the error is alive, its traceback keeps the failed attempt's tensors on the device.
         with self._engine.resting():
             return self._estimator.estimate(image)

@@ -449,6 +449,10 @@ MAKERS: Mapping[str, Callable[[Path], None]] = {
 }
 
 
+# Of a family that another kind stands for, where a test is about the parts of a model.
+VARIANTS = ("sd2", "lcm", "sd3", "flux2-klein-distilled")
+
+
 def make(kind: str, folder: Path) -> Path:
     """Make the tiny model `kind` in `folder`, the same on every run."""
     torch.manual_seed(0)

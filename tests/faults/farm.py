@@ -60,7 +60,7 @@ class GatedEngine(NullEngine):
         return super().generate(request, cancel)
 
 
-def gated_engine(name: str, *, checkpoint: str | None = None, allow_download: bool = False) -> GatedEngine:
+def gated_engine(name: str, **_: object) -> GatedEngine:
     return GatedEngine()
 
 

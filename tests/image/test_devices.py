@@ -1,11 +1,12 @@
 """Images of a GPU stay there, and nothing waits for them: seen with tensors that have a device but no content.
 
 Mixing them with tensors of the CPU is an error, and so is looking at a value, for which a GPU would have to be waited.
+They also refuse float64, which not every device has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from deforum_helpers.image import adjust, composite, convert, inpaint, mask, noi
 from deforum_helpers.image.color import ColorReference, match_color
 from deforum_helpers.models.depth.scene import raw_depth, scene_depth
 from deforum_helpers.models.flow.warp import flow_image, moved_along
+from tests.without_float64 import WithoutFloat64
 
 HEIGHT_PX, WIDTH_PX = 48, 64
 POSE = next_from_prev((3.0, 0.0, 6.0), (1.0, 2.0, 0.5))
@@ -65,6 +67,12 @@ PLANES: dict[str, Callable[[Any, Any], Any]] = {
     ),
     "adjusted mask": lambda m, a: mask.mask_of(a, WIDTH_PX, HEIGHT_PX, brightness=1.2, contrast=0.8),
 }
+
+
+@pytest.fixture(autouse=True)
+def _without_float64() -> Iterator[None]:
+    with WithoutFloat64():
+        yield
 
 
 def without_content(channels: int) -> torch.Tensor:

@@ -268,6 +268,7 @@ class RayExecutor:
                 "root": str(setup.root.resolve()),
                 "make_engine": setup.make_engine,
                 "parts": asdict(setup.parts),
+                "offload": setup.offload,
             },
         }
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from deforum_api.queue.ray import messages
 from deforum_api.version import VERSION
+from deforum_helpers.engines.memory import AUTO
 from deforum_helpers.models.weights.checkpoints import NO_PARTS, ModelParts
 
 Files = Literal["auto", "shared", "streamed"]
@@ -57,6 +58,7 @@ class WorkerSetup:
         root: the output folder of the server.
         make_engine: "module:function" that makes the engine, called like `engines.make_engine`.
         parts: components that replace those of the checkpoint.
+        offload: one of `memory.OFFLOAD_CHOICES`.
     """
 
     engine: str
@@ -65,6 +67,7 @@ class WorkerSetup:
     root: Path
     make_engine: str = "deforum_helpers.engines:make_engine"
     parts: ModelParts = NO_PARTS
+    offload: str = AUTO
 
 
 def ray_problem() -> str | None:

@@ -12,6 +12,7 @@ from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 if TYPE_CHECKING:
     from deforum_helpers.core.progress import CancelToken
     from deforum_helpers.engines.base import GenerateRequest
+    from deforum_helpers.engines.memory import MemoryPlan
     from deforum_helpers.image.types import Image
 
 MODEL_FOLDER = Path(__file__).parent
@@ -30,6 +31,16 @@ class DemoEngine:
             str(MODEL_FOLDER), device=device, latent_multiple=_LATENT_MULTIPLE, fast_autoencoder=True
         )
         self.device = self._engine.device
+
+    @property
+    def memory_plan(self) -> MemoryPlan | None:
+        """Where its parts are kept; see `ManagesMemory`."""
+        return self._engine.memory_plan
+
+    @property
+    def memory_notes(self) -> tuple[str, ...]:
+        """Notes about its memory; see `ManagesMemory`."""
+        return self._engine.memory_notes
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         """Return the image of `request`; see `Engine.generate`."""

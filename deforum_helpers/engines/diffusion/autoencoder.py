@@ -10,6 +10,7 @@ import torch
 
 from deforum_helpers.core.errors import NotFinite
 from deforum_helpers.engines import messages
+from deforum_helpers.engines.memory import TILE_PX
 from deforum_helpers.image.transfers import constant
 from deforum_helpers.image.types import Image
 
@@ -172,6 +173,20 @@ class VideoAutoencoder(Autoencoder):
             for numbers in (config.latents_mean, config.latents_std)
         )
         return mean, deviation
+
+
+def set_tiles(vae: Any, tiled: bool) -> None:
+    """Let a VAE work on tiles of at most `TILE_PX`, which overlap and blend, or on the whole image.
+
+    VAEs that know no tiles are left alone.
+    """
+    if not hasattr(vae, "use_tiling"):
+        return
+    vae.use_tiling = tiled
+    # VAEs of videos have tiles of their own size, which are smaller.
+    if tiled and hasattr(vae, "tile_latent_min_size"):
+        vae.tile_sample_min_size = TILE_PX
+        vae.tile_latent_min_size = TILE_PX // autoencoder_of(vae).factor
 
 
 def autoencoder_of(vae: Any) -> Autoencoder:

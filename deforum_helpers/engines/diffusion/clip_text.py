@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from deforum_helpers.engines.diffusion.prompt_syntax import parse_attention
+from deforum_helpers.engines.diffusion.residency import input_device
 
 # A block that is full in the middle of a phrase is cut at a comma, if one is among its last tokens.
 _COMMA_REACH = 20
@@ -102,7 +103,7 @@ class ClipText:
         """Return (token embeddings (1, 77 * blocks, width), pooled embedding of the first block or None)."""
         size = int(self.model.config.max_position_embeddings) - 2
         blocks = token_blocks(self.tokenizer, text, size)
-        ids = torch.tensor([self._marked(block, size) for block in blocks], device=self.model.device)
+        ids = torch.tensor([self._marked(block, size) for block in blocks], device=input_device(self.model))
         output = self.model(ids, output_hidden_states=True)
         layers = output.hidden_states
         hidden = layers[-min(max(clip_skip, self.least_skip), len(layers) - 1)]
@@ -151,8 +152,8 @@ class T5Text:
         seen = None
         if self.shown_padding is not None:
             missing = min(missing, self.shown_padding)
-            seen = torch.tensor([[1] * (len(ids) + 1) + [0] * missing], device=self.model.device)
+            seen = torch.tensor([[1] * (len(ids) + 1) + [0] * missing], device=input_device(self.model))
         padded = [*ids, self.tokenizer.eos_token_id, *[self.tokenizer.pad_token_id] * missing]
-        shown = torch.tensor([padded], device=self.model.device)
+        shown = torch.tensor([padded], device=input_device(self.model))
         hidden = self.model(shown, attention_mask=seen).last_hidden_state
         return weighted(hidden, [[*weights, 1.0, *[1.0] * missing]])

@@ -181,6 +181,7 @@ class ConditionedNetwork:
         cfg_scale: float,
         cfg_factor: float,
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        self.model.need("network")
         family = with_units(self.model.family, self.units, step, steps)
         scales = Scales(cfg_scale, self.request.distilled_cfg_scale)
         return guided_output(family, shown, timestep, guidance, scales, cfg_factor)
@@ -196,5 +197,8 @@ class ConditionedNetwork:
         )
 
     def _embedded(self, text: str) -> Conditioning:
-        key = (text, self.request.clip_skip, self.loras)
-        return self.model.embeddings.get(key, lambda: self.model.family.encode(text, self.request.clip_skip))
+        def encode() -> Conditioning:
+            self.model.need("text")
+            return self.model.family.encode(text, self.request.clip_skip)
+
+        return self.model.embeddings.get((text, self.request.clip_skip, self.loras), encode)

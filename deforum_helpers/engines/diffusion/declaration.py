@@ -6,17 +6,26 @@ from typing import TYPE_CHECKING
 
 from deforum_helpers.engines.base import NO_FACES, Abilities, DeclaredEngine
 from deforum_helpers.engines.diffusion import NAME
+from deforum_helpers.engines.memory import AUTO
+from deforum_helpers.models.weights.checkpoints import NO_PARTS, ModelParts
 
 if TYPE_CHECKING:
     from deforum_helpers.engines.base import Engine
-    from deforum_helpers.models.weights.checkpoints import ModelParts
 
 
-def _make(checkpoint: str | None, allow_download: bool, device: str | None, parts: ModelParts) -> Engine:
+def _make(
+    checkpoint: str | None,
+    allow_download: bool,
+    device: str | None,
+    parts: ModelParts = NO_PARTS,
+    offload: str = AUTO,
+) -> Engine:
     from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 
     assert checkpoint is not None  # `takes_checkpoint`
-    return DiffusionEngine(checkpoint, allow_download=allow_download, device=device, parts=parts)
+    return DiffusionEngine(
+        checkpoint, allow_download=allow_download, device=device, parts=parts, offload=offload
+    )
 
 
 DIFFUSERS = DeclaredEngine(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,17 @@ import torch
 
 from deforum_helpers.core.errors import OutOfMemory
 from deforum_helpers.core.files.regular import is_regular
+from deforum_helpers.core.registry import choose
 from deforum_helpers.engines import messages
 from deforum_helpers.engines.base import FreeU, GenerateRequest
 from deforum_helpers.engines.diffusion import NAME
 from deforum_helpers.engines.diffusion.acceleration import accelerator_for
-from deforum_helpers.engines.diffusion.autoencoder import Canvas, autoencoder_of, without_autoencoder_loss
+from deforum_helpers.engines.diffusion.autoencoder import (
+    Canvas,
+    autoencoder_of,
+    set_tiles,
+    without_autoencoder_loss,
+)
 from deforum_helpers.engines.diffusion.conditioned import ConditionedNetwork, WeightedPrompts
 from deforum_helpers.engines.diffusion.controlnet import ControlUnits
 from deforum_helpers.engines.diffusion.deep_shrink import hrfix_applied
@@ -24,10 +31,22 @@ from deforum_helpers.engines.diffusion.language_text import has_attention
 from deforum_helpers.engines.diffusion.loading import LoadedModel, has_fast_bfloat16, load_model
 from deforum_helpers.engines.diffusion.lora import apply_loras
 from deforum_helpers.engines.diffusion.noise import blended_noise, inverted_noise, rising_levels, seeded_noise
+from deforum_helpers.engines.diffusion.residency import Residency, memory_needs
 from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
 from deforum_helpers.engines.diffusion.vaes import load_vae
+from deforum_helpers.engines.memory import (
+    AUTO,
+    MODES,
+    OFFLOAD_CHOICES,
+    MemoryNeeds,
+    MemoryPlan,
+    OffloadMode,
+    lower_plan,
+    plan_memory,
+)
 from deforum_helpers.engines.names import names_scheduler, split_sampler
 from deforum_helpers.image.transfers import to_device
+from deforum_helpers.models.devices import DeviceMemory, best_device, device_memory, is_out_of_memory
 from deforum_helpers.models.weights.checkpoints import (
     FILES,
     LANGUAGE_MODELS,
@@ -43,6 +62,8 @@ from deforum_helpers.models.weights.checkpoints import (
     vae_files,
 )
 from deforum_helpers.samplers import SAMPLERS
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -87,10 +108,12 @@ class DiffusionEngine:
     Args:
         checkpoint: a diffusers folder, a `.safetensors` or GGUF file, or a hub id.
         allow_download: whether the hub may be asked.
-        device: "cpu", "cuda", ...; None takes CUDA where there is one.
+        device: "cpu", "cuda", ...; None takes the best one.
+        offload: one of `OFFLOAD_CHOICES`.
         latent_multiple: see `families.StableDiffusion`.
         fast_autoencoder: whether the checkpoint's own VAE is exact enough in bfloat16, where a CPU has that.
         parts: components that replace the checkpoint's own, or complete it.
+        memory: returns the memory of a device, None = not limited.
 
     Raises:
         ModelError: the checkpoint cannot be used.
@@ -104,11 +127,16 @@ class DiffusionEngine:
         *,
         allow_download: bool = False,
         device: str | None = None,
+        offload: str = AUTO,
         latent_multiple: int = 1,
         fast_autoencoder: bool = False,
         parts: ModelParts = NO_PARTS,
+        memory: Callable[[torch.device], DeviceMemory | None] = device_memory,
     ) -> None:
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = torch.device(device) if device else best_device()
+        choose(dict.fromkeys(OFFLOAD_CHOICES), offload, "offload mode")
+        self._mode: OffloadMode | None = next((mode for mode in MODES if mode == offload), None)
+        self._memory = memory
         self._checkpoint = checkpoint
         self._lora_folders = folders_beside(checkpoint, LORA_FOLDER)
         self._allow_download = allow_download
@@ -120,12 +148,42 @@ class DiffusionEngine:
         self._loaded: tuple[tuple[str, str | None], LoadedModel] | None = None
         self._controls = ControlUnits(self.device)
         self._accelerator = accelerator_for(self.device)
+        self._notes: tuple[str, ...] = ()
+
+    @property
+    def memory_plan(self) -> MemoryPlan | None:
+        """Where the parts of the loaded model are kept; None before the first image."""
+        residency = None if self._loaded is None else self._loaded[1].residency
+        return None if residency is None else residency.plan
+
+    @property
+    def memory_notes(self) -> tuple[str, ...]:
+        """What a person should know of the memory, as plain sentences, the newest last."""
+        return self._notes
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
-        """Return the image of `request`; see `Engine.generate`."""
+        """Return the image of `request`; see `Engine.generate`.
+
+        Where memory runs out, the image is generated once more with the next lower plan.
+        """
         cancel.check_cancel()
-        with _memory_errors_named(request), torch.no_grad():
-            return self._generated(request, cancel)
+        with torch.no_grad():
+            try:
+                return self._generated(request, cancel)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                lower = self._lower_plan()
+                if lower is None:
+                    raise _out_of_memory(request) from error
+            # Outside the handler: its traceback would keep the failed attempt's tensors on the device.
+            self._step_down(lower)
+            try:
+                return self._generated(request, cancel)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise _out_of_memory(request) from error
 
     def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
         """Return warnings about settings of `request` that have no effect here."""
@@ -152,22 +210,18 @@ class DiffusionEngine:
     def resting(self) -> Iterator[None]:
         """Move the model to main memory inside; on the CPU it stays where it is."""
         model = None if self._loaded is None else self._loaded[1]
-        if model is None or self.device.type == "cpu":
-            yield
-            return
-        if self._accelerator is not None:
-            self._accelerator.forget()
-        model.to(torch.device("cpu"))
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        try:
-            yield
-        finally:
-            model.to(self.device)
+        if model is not None and model.residency is not None:
+            if self._accelerator is not None:
+                self._accelerator.forget()
+            model.residency.leave()
+        yield
 
     def _generated(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         model = self._model(request.checkpoint, request.vae)
         canvas = self._canvas(model, request)
+        plan = self._residency(model, canvas).plan
+        # Tiles of the VAE have borders of their own.
+        set_tiles(model.autoencoder.vae, plan.tiled and not request.tiling)
         positive = WeightedPrompts.read(request.prompt, request.blend, "prompt")
         negative = WeightedPrompts.read(request.negative_prompt, request.blend, "negative_prompt")
         with ExitStack() as stack:
@@ -178,16 +232,79 @@ class DiffusionEngine:
             stack.enter_context(hrfix_applied(model.network, request.kohya_hrfix))
             if request.tiling:
                 stack.enter_context(tiling_applied(model.modules()))
-            if self._accelerator is not None and _unchanged_layers(request):
+            # Graphs need weights that stay where they are.
+            if self._accelerator is not None and plan.mode == "none" and _unchanged_layers(request):
                 stack.enter_context(
                     self._accelerator.applied(model.network, model.applied, request.steps_ahead)
                 )
             init_image = None if request.init_image is None else request.init_image.to(self.device)
-            init = None if init_image is None else model.autoencoder.encode(canvas.padded(init_image))
-            image = canvas.cropped(model.autoencoder.decode(self._sample(network, init, cancel)))
+            init = None if init_image is None else model.encoded(canvas.padded(init_image))
+            image = canvas.cropped(model.decoded(self._sample(network, init, cancel)))
             if init_image is None or init is None or not request.autoencoder_correction:
                 return image
-            return without_autoencoder_loss(image, init_image, canvas.cropped(model.autoencoder.decode(init)))
+            return without_autoencoder_loss(image, init_image, canvas.cropped(model.decoded(init)))
+
+    def _residency(self, model: LoadedModel, canvas: Canvas) -> Residency:
+        """Return what moves the model; larger images than before are planned again, and never with a faster mode."""
+        batch = 1 if model.family.guides_itself else 2
+        needs = memory_needs(
+            model.modules_by_role(),
+            canvas.generated_px,
+            model.autoencoder.factor,
+            batch,
+            model.family.latent_multiple,
+        )
+        before = model.residency
+        if before is not None and not needs.exceeds(before.needs):
+            return before
+        if before is not None:
+            before.leave()
+        memory = self._memory(self.device)
+        free, total = (None, None) if memory is None else (memory.free, memory.total)
+        plan = plan_memory(needs, free, total, self._mode)
+        if before is not None:
+            plan = max(plan, before.plan, key=lambda one: MODES.index(one.mode))
+        if memory is not None:
+            self._tell(plan, memory)
+        return self._place(model, needs, plan)
+
+    def _place(self, model: LoadedModel, needs: MemoryNeeds, plan: MemoryPlan) -> Residency:
+        if model.residency is not None:
+            model.residency.leave()
+        if self._accelerator is not None:
+            self._accelerator.forget()
+        model.residency = Residency(model.modules_by_role, self.device, needs, plan)
+        return model.residency
+
+    def _tell(self, plan: MemoryPlan, memory: DeviceMemory) -> None:
+        facts = {"device": self.device, "mode": plan.mode, "peak": plan.peak / 1e9, "free": memory.free / 1e9}
+        tiles = ", the VAE works on tiles" if plan.tiled else ""
+        _log.info(
+            "Offload mode on %(device)s: %(mode)s%(tiles)s; estimated peak %(peak).1f GB, free %(free).1f GB.",
+            {**facts, "tiles": tiles},
+        )
+        if not plan.fits:
+            self._note(messages.MEMORY_SCARCE(**facts))
+
+    def _note(self, text: str) -> None:
+        self._notes += (text,)
+        _log.warning("%s", text)
+
+    def _lower_plan(self) -> MemoryPlan | None:
+        """Return the plan to try after memory ran out; None on a CPU, and where the user has chosen the mode."""
+        residency = None if self._loaded is None else self._loaded[1].residency
+        if residency is None or self._mode is not None or self._memory(self.device) is None:
+            return None
+        return lower_plan(residency.plan, residency.needs, residency.working == "autoencoder")
+
+    def _step_down(self, plan: MemoryPlan) -> None:
+        assert self._loaded is not None
+        model = self._loaded[1]
+        assert model.residency is not None
+        was_tiled = model.residency.plan.tiled
+        text = messages.MEMORY_TILED if plan.tiled and not was_tiled else messages.MEMORY_STEPPED_DOWN
+        self._note(text(device=self.device, mode=plan.mode))
+        self._place(model, model.residency.needs, plan)
 
     def _sample(
         self, network: ConditionedNetwork, init: torch.Tensor | None, cancel: CancelToken
@@ -301,7 +418,7 @@ class DiffusionEngine:
         )
         if vae is not None:
             path = vae_files(self._checkpoint).get(vae, Path(vae).expanduser())
-            model.autoencoder = autoencoder_of(load_vae(path, model.autoencoder.vae, self.device))
+            model.autoencoder = autoencoder_of(load_vae(path, model.autoencoder.vae))
         elif checkpoint is None and self._fast_autoencoder and has_fast_bfloat16(self.device):
             model.autoencoder.vae.bfloat16()  # unlike `to`, logs no warning
         self._loaded = (key, model)
@@ -347,18 +464,6 @@ def _few_steps_warnings(checkpoint: Checkpoint, request: GenerateRequest) -> Ite
         yield messages.FEW_STEPS_CFG(**facts, found=request.cfg_scale)
     if request.steps > few.most:
         yield messages.FEW_STEPS_COUNT(**facts, found=request.steps, most=few.most)
-
-
-@contextmanager
-def _memory_errors_named(request: GenerateRequest) -> Iterator[None]:
-    try:
-        yield
-    except torch.cuda.OutOfMemoryError as error:
-        raise _out_of_memory(request) from error
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
-            raise
-        raise _out_of_memory(request) from error
 
 
 def _out_of_memory(request: GenerateRequest) -> OutOfMemory:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from deforum_helpers.engines.diffusion.prompt_syntax import parse_attention
+from deforum_helpers.engines.diffusion.residency import input_device, reader_of
 
 
 def plain_text(text: str) -> str:
@@ -53,11 +54,9 @@ class LanguageText:
             add_special_tokens=self.marked,
             return_tensors="pt",
         )
-        # Without the head, which would predict the next word.
-        reader = getattr(self.model, "model", self.model)
-        hidden = reader(
-            input_ids=encoded.input_ids.to(self.model.device),
-            attention_mask=encoded.attention_mask.to(self.model.device),
+        hidden = reader_of(self.model)(
+            input_ids=encoded.input_ids.to(input_device(self.model)),
+            attention_mask=encoded.attention_mask.to(input_device(self.model)),
             output_hidden_states=True,
             use_cache=False,
         ).hidden_states

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from deforum_helpers.engines.diffusion.conditioning import EmbeddingCache
 from deforum_helpers.engines.diffusion.families import Family, Flux, StableDiffusion, StableDiffusion3
 from deforum_helpers.engines.diffusion.families_flow import FLOW_FAMILIES
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
+from deforum_helpers.engines.diffusion.residency import Modules, Residency, Role
+from deforum_helpers.models.devices import has_float64, network_dtype
 from deforum_helpers.models.weights.checkpoints import (
     Checkpoint,
     Kind,
@@ -85,6 +88,9 @@ _log = logging.getLogger(__name__)
 # Files fetched from a hub repository: never Python files, never pickles.
 _HUB_PATTERNS = ["*.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors"]
 
+# Modules of diffusers that compute in float64 on any device but those that diffusers knows to have none.
+_FLOAT64_TABLES = ("FluxPosEmbed", "Flux2PosEmbed")
+
 # Errors that libraries raise for damaged files and weights that do not fit.
 LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, AttributeError)
 
@@ -121,6 +127,7 @@ class LoadedModel:
         embeddings: cache of its prompts.
         control_nets: the loaded ControlNets by path.
         applied: its LoRAs.
+        residency: moves its parts to the device, None = they stay where they are.
     """
 
     family: Family
@@ -129,6 +136,7 @@ class LoadedModel:
     embeddings: EmbeddingCache = field(default_factory=EmbeddingCache)
     control_nets: dict[Path, Any] = field(default_factory=dict)
     applied: AppliedLoras = AppliedLoras()
+    residency: Residency | None = None
 
     @property
     def network(self) -> Any:
@@ -141,16 +149,38 @@ class LoadedModel:
         own += self.control_nets.values()
         return (*own, self.autoencoder.vae) if self.autoencoder.vae not in own else tuple(own)
 
-    def to(self, device: torch.device) -> None:
-        """Move all networks to `device`."""
-        for module in self.modules():
-            module.to(device)
+    def modules_by_role(self) -> Modules:
+        """Its networks by what they do."""
+        others = (self.network, self.parts.get("vae"))
+        texts = [
+            part for part in self.parts.values() if isinstance(part, torch.nn.Module) and part not in others
+        ]
+        return {
+            "text": texts,
+            "network": (self.network, *self.control_nets.values()),
+            "autoencoder": (self.autoencoder.vae,),
+        }
+
+    def need(self, role: Role) -> None:
+        """Have the parts of a role on the device."""
+        if self.residency is not None:
+            self.residency.need(role)
+
+    def encoded(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the latents of images; see `Autoencoder.encode`."""
+        self.need("autoencoder")
+        return self.autoencoder.encode(images)
+
+    def decoded(self, latents: torch.Tensor) -> torch.Tensor:
+        """Return the images of latents; see `Autoencoder.decode`."""
+        self.need("autoencoder")
+        return self.autoencoder.decode(latents)
 
 
 def load_model(
     checkpoint: Checkpoint, device: torch.device, *, allow_download: bool = False, latent_multiple: int = 1
 ) -> LoadedModel:
-    """Load `checkpoint` onto `device`: float32 on the CPU, half precision on an accelerator.
+    """Load `checkpoint` into main memory, in the precision for `device`; see `network_dtype`.
 
     Args:
         checkpoint: of `describe_checkpoint`.
@@ -166,7 +196,8 @@ def load_model(
         folder = downloaded_folder(checkpoint.location, _HUB_PATTERNS)
         checkpoint = describe_checkpoint(str(folder), given=checkpoint.given)
     assert checkpoint.kind is not None, "only hub ids are described without their kind"
-    dtype = _working_dtype(checkpoint.kind, device)
+    made_for = torch.float16 if checkpoint.kind in ("sd", "sdxl") else torch.bfloat16
+    dtype = network_dtype(device, made_for)
     _log.info("Loading %s (%s, %s).", checkpoint.location, checkpoint.kind, dtype)
     with quiet_libraries():
         if checkpoint.is_whole:
@@ -185,31 +216,37 @@ def _assembled(parts: dict[str, Any], kind: Kind, device: torch.device, latent_m
     return LoadedModel(_family(parts, kind, autoencoder.factor, latent_multiple), autoencoder, parts)
 
 
-def _working_dtype(kind: Kind, device: torch.device) -> torch.dtype:
-    if device.type == "cpu":
-        return torch.float32
-    return torch.float16 if kind in ("sd", "sdxl") else torch.bfloat16
-
-
 def _ready(parts: Mapping[str, Any], device: torch.device) -> None:
     for name, part in parts.items():
         if not isinstance(part, torch.nn.Module):
             continue
         part.eval().requires_grad_(False)
         if name == "vae":
-            prepare_vae(part, device)
-        else:
-            part.to(device)
-            if name == "unet":
-                channels_last(part)
+            prepare_vae(part)
+        elif name == "unet":
+            channels_last(part)
+        elif name == "transformer" and not has_float64(device):
+            _compute_tables_on_cpu(part)
 
 
-def prepare_vae(vae: Any, device: torch.device) -> None:
-    """Move a VAE to `device`; one that overflows in half precision is converted to float32."""
+def _compute_tables_on_cpu(transformer: torch.nn.Module) -> None:
+    """Let a transformer compute its table of places on the CPU, which happens in float64."""
+    for module in transformer.modules():
+        if type(module).__name__ in _FLOAT64_TABLES:
+            module.forward = partial(_tables_of_cpu, module.forward)  # type: ignore[method-assign]
+
+
+def _tables_of_cpu(
+    compute: Callable[[torch.Tensor], tuple[torch.Tensor, ...]], places: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    return tuple(table.to(places.device) for table in compute(places.cpu()))
+
+
+def prepare_vae(vae: Any) -> None:
+    """Prepare a VAE to run; one that overflows in half precision is converted to float32."""
     vae.eval().requires_grad_(False)
     if getattr(vae.config, "force_upcast", False) and vae.dtype != torch.float32:
         vae.to(torch.float32)
-    vae.to(device)
     channels_last(vae)
 
 

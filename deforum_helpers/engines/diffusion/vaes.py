@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from deforum_helpers.core.bounded_json import MOST_BYTES
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.files.regular import is_regular, read_regular
@@ -25,13 +23,12 @@ from deforum_helpers.models.weights.headers import check_model_folder
 from deforum_helpers.models.weights.recognition import recognize
 
 
-def load_vae(path: Path, own: Any, device: torch.device) -> Any:
-    """Return the VAE at `path` on `device`.
+def load_vae(path: Path, own: Any) -> Any:
+    """Return the VAE at `path`, in main memory.
 
     Args:
         path: a folder with config.json and `.safetensors` weights, or a `.safetensors` file.
         own: the checkpoint's VAE; a file has no configuration and takes this one's.
-        device: where it runs.
 
     Raises:
         ModelError: missing, broken, or of another latent space than the checkpoint.
@@ -54,7 +51,7 @@ def load_vae(path: Path, own: Any, device: torch.device) -> Any:
     found, expected = (autoencoder_of(one).channels for one in (vae, own))
     if found != expected:
         raise ModelError(messages.VAE_MISFIT(name=path.name, found=found, expected=expected))
-    prepare_vae(vae, device)
+    prepare_vae(vae)
     return vae
 
 

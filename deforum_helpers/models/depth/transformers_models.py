@@ -25,6 +25,7 @@ from deforum_helpers.image.convert import IMAGENET_DEVIATION, IMAGENET_MEAN, Tri
 from deforum_helpers.image.types import Image
 from deforum_helpers.models import messages
 from deforum_helpers.models.depth.names import HUB_IDS, local_folder
+from deforum_helpers.models.devices import network_dtype
 
 HALF: Triple = (0.5, 0.5, 0.5)
 
@@ -84,7 +85,7 @@ def load_model(
     """
     transformers = require("transformers", f"The depth model {family}", "pip install transformers")
     source = local_folder(family, models_folder) or HUB_IDS[family]
-    dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
+    dtype = network_dtype(torch.device(device), torch.float16)
     try:
         network = transformers.AutoModelForDepthEstimation.from_pretrained(
             source, local_files_only=not allow_download, use_safetensors=True, dtype=dtype

@@ -1,0 +1,191 @@
+"""Which parts of a loaded model are on the device: counted, and moved when their turn comes.
+
+The mode "model" keeps the denoising network and the VAE on the device and exchanges them for the text encoders while a
+new prompt is encoded. The mode "streamed" leaves text encoders and network in main memory and brings each layer when it
+computes. Neither changes a bit of an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+
+from deforum_helpers.engines.memory import (
+    AUTOENCODER_VALUES,
+    TILE_PX,
+    TRANSFORMER_VALUES,
+    UNET_VALUES,
+    MemoryNeeds,
+    MemoryPlan,
+    activations,
+)
+from deforum_helpers.models.devices import release_unused
+
+Role = Literal["text", "network", "autoencoder"]
+Modules = Mapping[Role, Sequence[torch.nn.Module]]
+
+_MAIN_MEMORY = torch.device("cpu")
+# Tokens of a text where a configuration does not say; as many as the longest that a family reads.
+_TEXT_TOKENS = 512
+# Values that a layer of a text encoder holds per token and channel.
+_TEXT_VALUES = 16.0
+# The attribute of a streamed text encoder with the device of its inputs.
+_INPUTS = "deforum_input_device"
+
+
+def input_device(module: Any) -> torch.device:
+    """Return the device on which a text encoder takes its tokens; the weights of a streamed one are elsewhere."""
+    found: torch.device = getattr(module, _INPUTS, None) or module.device
+    return found
+
+
+def reader_of(text_encoder: Any) -> Any:
+    """Return the part of a text encoder that reads: a language model without the head, which predicts words."""
+    return getattr(text_encoder, "model", text_encoder)
+
+
+def weight_bytes(modules: Sequence[torch.nn.Module]) -> int:
+    """Return the bytes of all weights and buffers."""
+    return sum(_bytes(tensor) for module in modules for tensor in (*module.parameters(), *module.buffers()))
+
+
+def _bytes(tensor: torch.Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def memory_needs(
+    modules: Modules, size_px: tuple[int, int], factor: int, batch: int, patch: int = 2
+) -> MemoryNeeds:
+    """Return what a model needs; its weights may be on any device, `meta` too.
+
+    Args:
+        modules: its networks.
+        size_px: (width, height) of the generated image.
+        factor: pixels per latent cell and side.
+        batch: latents that the denoising network evaluates at once.
+        patch: cells per token and side, if that network is a transformer.
+    """
+    width, height = size_px
+    cells = (width // factor) * (height // factor)
+    layers = (*modules["text"], *modules["network"])
+    largest = max((_bytes(weights) for module in layers for weights in module.parameters()), default=0)
+    (vae,) = modules["autoencoder"]
+    return MemoryNeeds(
+        text=weight_bytes(modules["text"]),
+        network=weight_bytes(modules["network"]),
+        autoencoder=weight_bytes([vae]),
+        layer=largest,
+        encoding=max((_encoding(module) for module in modules["text"]), default=0),
+        sampling=_sampling(modules["network"][0], cells, batch, patch),
+        decoding=_decoding(vae, width * height),
+        tile=_decoding(vae, TILE_PX * TILE_PX),
+    )
+
+
+def _sampling(network: Any, cells: int, batch: int, patch: int) -> int:
+    config, value = network.config, network.dtype.itemsize
+    channels = getattr(config, "block_out_channels", None)
+    if channels:
+        return activations(UNET_VALUES, batch * cells, channels[0], value)
+    tokens = cells // patch**2 + _TEXT_TOKENS
+    return activations(TRANSFORMER_VALUES, batch * tokens, _transformer_width(config), value)
+
+
+def _transformer_width(config: Any) -> int:
+    heads = _first_of(config, "num_attention_heads")
+    return _first_of(config, "dim", "hidden_size") or heads * _first_of(config, "attention_head_dim")
+
+
+def _first_of(config: Any, *names: str) -> int:
+    """Return the first of some numbers that a configuration has; 0 if it has none."""
+    return next((int(value) for name in names if (value := getattr(config, name, None))), 0)
+
+
+def _decoding(vae: Any, pixels: int) -> int:
+    config = vae.config
+    first = getattr(config, "base_dim", None)
+    if first is None:
+        channels = getattr(config, "block_out_channels", None) or config.decoder_block_out_channels
+        first = channels[0]
+    return activations(AUTOENCODER_VALUES, pixels, int(first), vae.dtype.itemsize)
+
+
+def _encoding(module: Any) -> int:
+    config = getattr(module.config, "text_config", None) or module.config
+    width = _first_of(config, "hidden_size", "d_model")
+    layers = _first_of(config, "num_hidden_layers", "num_layers")
+    # All hidden layers are returned.
+    return activations(_TEXT_VALUES + layers, _TEXT_TOKENS, width, module.dtype.itemsize)
+
+
+class Residency:
+    """Keeps the parts of one model where its plan has them.
+
+    Args:
+        modules: returns the model's networks, all in main memory; ControlNets may join the network later.
+        device: where they run.
+        needs: what they need there.
+        plan: where they are kept.
+    """
+
+    def __init__(
+        self, modules: Callable[[], Modules], device: torch.device, needs: MemoryNeeds, plan: MemoryPlan
+    ) -> None:
+        self.needs = needs
+        self.plan = plan
+        self.working: Role | None = None  # the role that was needed last
+        self._modules = modules
+        self._device = device
+        self._resident: set[Role] = set()
+        self._streamed: tuple[torch.nn.Module, ...] = ()
+        if plan.mode == "streamed":
+            found = modules()
+            self._streamed = (*found["text"], found["network"][0])
+            for module in self._streamed:
+                _stream(module, device)
+
+    def need(self, role: Role) -> None:
+        """Bring the parts of a role to the device, and take off it what the mode has no room for beside them."""
+        self.working = role
+        if role in self._resident:
+            return
+        if self.plan.mode == "model":
+            self._remove(("network", "autoencoder") if role == "text" else ("text",))
+        for module in self._moved(role):
+            module.to(self._device)
+        self._resident.add(role)
+
+    def leave(self) -> None:
+        """Move everything to main memory; each part returns when it is needed."""
+        self._remove(("text", "network", "autoencoder"))
+
+    def _remove(self, roles: Sequence[Role]) -> None:
+        self._resident -= set(roles)
+        if self._device == _MAIN_MEMORY:
+            return
+        # Of a role that is not resident some weights may be there: memory ran out on their way.
+        for role in roles:
+            for module in self._moved(role):
+                module.to(_MAIN_MEMORY)
+        release_unused(self._device)
+
+    def _moved(self, role: Role) -> list[torch.nn.Module]:
+        return [module for module in self._modules()[role] if module not in self._streamed]
+
+
+def _stream(module: Any, device: torch.device) -> None:
+    """Let each layer of `module` come to `device` for its computation alone; the next one is fetched meanwhile."""
+    if hasattr(module, _INPUTS):
+        return
+    from diffusers.hooks import apply_group_offloading
+
+    apply_group_offloading(
+        reader_of(module),
+        onload_device=device,
+        offload_device=_MAIN_MEMORY,
+        offload_type="leaf_level",
+        use_stream=device.type in ("cuda", "xpu"),
+    )
+    setattr(module, _INPUTS, device)

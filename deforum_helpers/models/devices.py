@@ -1,0 +1,91 @@
+"""The devices that networks run on: which one is taken, in which precision, how much of its memory is free.
+
+A device of ROCm is called "cuda", as torch has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+# In this order; the first one that is there is taken.
+_ACCELERATORS: Mapping[str, Callable[[], bool]] = {
+    "cuda": torch.cuda.is_available,
+    "xpu": lambda: hasattr(torch, "xpu") and torch.xpu.is_available(),
+    "mps": lambda: torch.backends.mps.is_available(),
+}
+
+
+@dataclass(frozen=True)
+class DeviceMemory:
+    """The memory of a device in bytes.
+
+    Args:
+        free: not in use by any program; memory that torch only keeps for later counts as free.
+        total: all of it.
+    """
+
+    free: int
+    total: int
+
+
+def best_device() -> torch.device:
+    """Return the fastest kind of device of this machine: CUDA or ROCm, XPU, MPS, else the CPU."""
+    return torch.device(next((kind for kind, is_there in _ACCELERATORS.items() if is_there()), "cpu"))
+
+
+def network_dtype(device: torch.device, made_for: torch.dtype) -> torch.dtype:
+    """Return the precision of a diffusion network's weights: float32 on the CPU, half precision elsewhere.
+
+    Args:
+        device: where it runs.
+        made_for: the network's own half precision; bfloat16 is replaced by float16 where hardware lacks it.
+    """
+    if device.type == "cpu":
+        return torch.float32
+    return torch.float16 if made_for == torch.bfloat16 and not _has_bfloat16(device) else made_for
+
+
+def _has_bfloat16(accelerator: torch.device) -> bool:
+    if accelerator.type == "cuda":
+        return torch.version.hip is not None or torch.cuda.get_device_capability(accelerator) >= (8, 0)
+    return accelerator.type != "mps" or torch.backends.mps.is_macos_or_newer(14, 0)
+
+
+def has_float64(device: torch.device) -> bool:
+    """Return whether `device` computes in float64; those of Macs and some of Intel's do not."""
+    if device.type == "xpu":
+        return bool(torch.xpu.get_device_properties(device).has_fp64)
+    return device.type != "mps"
+
+
+def device_memory(device: torch.device) -> DeviceMemory | None:
+    """Return the memory of an accelerator, None for a CPU, whose memory the system manages."""
+    if device.type == "cpu":
+        return None
+    release_unused(device)
+    if device.type == "mps":
+        total = torch.mps.recommended_max_memory()
+        return DeviceMemory(max(0, total - torch.mps.driver_allocated_memory()), total)
+    free, total = getattr(torch, device.type).mem_get_info(device)
+    return DeviceMemory(int(free), int(total))
+
+
+def release_unused(device: torch.device) -> None:
+    """Return the memory to the system that torch keeps for later."""
+    if device.type in _ACCELERATORS:
+        getattr(torch, device.type).empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether `error` says that the memory of a device, or of the machine, was exhausted."""
+    if isinstance(error, torch.cuda.OutOfMemoryError):  # of any accelerator, despite its name
+        return True
+    text = str(error).casefold()
+    return isinstance(error, RuntimeError) and any(words in text for words in _OUT_OF_MEMORY)
+
+
+# MPS and the CPU have no error class of their own.
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")

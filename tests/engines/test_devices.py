@@ -1,0 +1,148 @@
+"""The device that an engine runs on: which one is chosen, in which precision, and what is never asked of it.
+
+The path of an image runs on the device `meta`, whose tensors have no content: mixing them with tensors of the CPU is an
+error, as it is on a GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.core.torch_environment import MPS_FALLBACK, let_cpu_replace_missing_operators
+from deforum_helpers.engines import make_engine
+from deforum_helpers.engines.diffusion import loading
+from deforum_helpers.engines.diffusion.engine import DiffusionEngine
+from deforum_helpers.models import devices
+from deforum_helpers.models.devices import best_device, is_out_of_memory, network_dtype
+from tests.engines.conftest import RequestMaker
+from tests.engines.tiny_models import MAKERS, VARIANTS
+from tests.without_float64 import WithoutFloat64
+
+META = torch.device("meta")
+HALF = torch.float16, torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("there", "best"),
+    [((), "cpu"), (("mps",), "mps"), (("mps", "xpu"), "xpu"), (("mps", "xpu", "cuda"), "cuda")],
+)
+def test_one_place_chooses_the_device(
+    tmp_path: Path,
+    there: tuple[str, ...],
+    best: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny: Callable[[str], Path],
+) -> None:
+    found = {kind: (lambda kind=kind: kind in there) for kind in ("cuda", "xpu", "mps")}
+    monkeypatch.setattr(devices, "_ACCELERATORS", found)
+    assert best_device().type == best
+    assert make_engine("diffusers", checkpoint=str(tiny("sd1"))).device.type == best
+    assert make_engine("diffusers", checkpoint=str(tiny("sd1")), device="cpu").device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("device", "bfloat16", "expected"),
+    [
+        ("cpu", True, (torch.float32, torch.float32)),
+        ("cuda", True, HALF),
+        ("cuda", False, (torch.float16, torch.float16)),
+        ("mps", True, HALF),
+        ("mps", False, (torch.float16, torch.float16)),
+        ("xpu", True, HALF),
+    ],
+)
+def test_precision_follows_the_hardware(
+    device: str, bfloat16: bool, expected: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 6) if bfloat16 else (7, 5))
+    monkeypatch.setattr(torch.backends.mps, "is_macos_or_newer", lambda *version: bfloat16)
+    assert tuple(network_dtype(torch.device(device), made_for) for made_for in HALF) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.cuda.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("shapes do not match"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_errors_of_memory_are_recognized(error: Exception, expected: bool) -> None:
+    assert is_out_of_memory(error) is expected
+
+
+@pytest.mark.parametrize(
+    ("platform", "given", "expected"), [("darwin", {}, "1"), ("darwin", {MPS_FALLBACK: "0"}, "0")]
+)
+def test_a_mac_runs_missing_operators_on_its_cpu(platform: str, given: dict[str, str], expected: str) -> None:
+    let_cpu_replace_missing_operators(given, platform)
+    assert given == {MPS_FALLBACK: expected}
+    other: dict[str, str] = {}
+    let_cpu_replace_missing_operators(other, "linux")
+    assert other == {}
+
+
+@pytest.fixture
+def device_without_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "has_float64", lambda device: False)
+
+
+def stream_to_meta(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let diffusers bring layers to `meta`, where they stay: it knows no such device, and no content comes back."""
+    from diffusers.hooks import group_offloading
+
+    def transfer(group: Any, tensor: Any, source: Any, stream: Any) -> None:
+        moved = source.to(META)
+        if isinstance(tensor, torch.nn.Parameter):
+            moved = torch.nn.Parameter(moved, requires_grad=False)
+        torch.utils.swap_tensors(tensor, moved)
+
+    monkeypatch.setattr(group_offloading, "TorchDeviceBackend", lambda device: None)
+    monkeypatch.setattr(group_offloading.ModuleGroup, "_transfer_tensor_to_device", transfer)
+    monkeypatch.setattr(group_offloading.ModuleGroup, "offload_", lambda group: None)
+
+
+@pytest.mark.usefixtures("device_without_float64")
+@pytest.mark.parametrize(
+    ("kind", "offload"),
+    [("sd1", "model"), *((kind, "streamed") for kind in MAKERS if kind not in ("sd1", *VARIANTS))],
+)
+def test_images_are_generated_without_float64_and_stay_on_the_device(
+    kind: str,
+    offload: str,
+    tiny: Callable[[str], Path],
+    request_for: RequestMaker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if offload == "streamed":
+        stream_to_meta(monkeypatch)
+    engine = DiffusionEngine(str(tiny(kind)), device="meta", offload=offload, memory=lambda device: None)
+    image, mask = torch.rand(3, 48, 32, device=META), torch.rand(48, 32, device=META)
+    request = request_for(
+        prompt="a (hill:1.2)",
+        sampler="Euler a",
+        steps=1,
+        init_image=image,
+        mask=mask,
+        denoising_strength=0.6,
+        noise_source="inverted",
+        autoencoder_correction=True,
+    )
+    with WithoutFloat64(value=1.0):
+        found = engine.generate(request, CancelToken())
+    assert (found.device, found.dtype, found.shape) == (META, torch.float32, (3, 48, 32))
+
+
+def test_float64_would_be_seen() -> None:
+    with WithoutFloat64():
+        torch.ones(1, dtype=torch.float64)
+        with pytest.raises(TypeError, match="float64"):
+            torch.ones(1, device=META).double()
