@@ -31,13 +31,15 @@ BAR = "a slider's change to the checked plan of 1,000 frames: 150 ms"
 FRAMES, REPEATS = 1_000, 15
 CHANGED = {"max_frames": FRAMES, "strength_schedule": "0: (0.6 + 0.1*sin(t/10)), 500: (0.4)"}
 
-# Moves the slider "Cadence" and returns the milliseconds until the page shows the new result.
-MOVE = """stop => new Promise(done => {
+# Moves the slider "Cadence" and returns the milliseconds until the page shows the new result; fails after a minute.
+MOVE = """stop => new Promise((done, fail) => {
     const verdict = document.getElementById("deforum_verdict");
     const slider = document.querySelector("#deforum_field_diffusion_cadence input[type=range]");
     const wanted = String(Math.ceil(999 / stop) + 1);
-    const counted = () => (verdict.innerText.match(/Diffused frames\\s+([\\d,]+)/) || [])[1];
+    const counted = () => (verdict.innerText.match(/Key frames\\s+([\\d,]+)/) || [])[1];
+    if (!counted()) throw new Error("The page shows no number of key frames: " + verdict.innerText);
     if (counted() === wanted) throw new Error("The slider stands there already.");
+    setTimeout(() => fail(new Error(`No ${wanted} key frames: ${verdict.innerText}`)), 60_000);
     const start = performance.now();
     const watch = new MutationObserver(() => {
         if (counted() !== wanted) return;
@@ -116,7 +118,9 @@ def serving() -> Iterator[str]:
             assert server.stdout
             found = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())
             assert found
+            until = time.monotonic() + 120
             while b"gradio_config" not in urllib.request.urlopen(found[0], timeout=60).read():
+                assert time.monotonic() < until, "The tab did not start within two minutes."
                 time.sleep(0.2)
             yield found[0]
         finally:

@@ -565,20 +565,41 @@
     show();
   };
 
-  // The path file: one pose for each frame that the server planned, which `file("...")` reads.
-  const download = () => {
-    const frames = scene.poses.map((row) => {
-      const m = ofQuaternion(row.slice(4, 8));
-      const rows = [0, 1, 2].map((axis) => [...m.map((column) => column[axis]), row[1 + axis]]);
-      return { pose: [...rows, [0, 0, 0, 1]], fov_deg: row[8] };
-    });
-    const rate = scene.frames > 1 ? (scene.fps * (frames.length - 1)) / (scene.frames - 1) : scene.fps;
-    const text = JSON.stringify({ axes: "opencv", fps: rate, frames });
-    const link = element("a", "");
-    link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-    link.download = "camera.json";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  // ---- the camera file: the server writes it, with one pose for each frame ----
+
+  const PATIENCE_MS = 15000;
+  const FORMATS = { glb: "GLB", json: "JSON", zip: "COLMAP" };
+  let asked = 0; // time of the request, 0 = answered
+  let number = 0;
+  let said = "";
+  const askFile = () => {
+    if (asked && Date.now() - asked < PATIENCE_MS) return;
+    asked = Date.now();
+    document.getElementById("deforum_camera_file")?.click();
+  };
+  const request = () => {
+    number += 1;
+    return JSON.stringify({ number, values: JSON.parse(tab.values()), ending: parts.format.value });
+  };
+  const answered = (text) => {
+    asked = 0;
+    let answer = {};
+    try {
+      answer = JSON.parse(text);
+    } catch {
+      // The event was refused; its message is on the page.
+    }
+    if (answer.number !== number) return; // no answer: the text is that of an earlier one
+    if (answer.content) {
+      const bytes = Uint8Array.from(atob(answer.content), (letter) => letter.charCodeAt(0));
+      const link = element("a", "");
+      link.href = URL.createObjectURL(new Blob([bytes], { type: answer.type }));
+      link.download = answer.name;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    }
+    said = answer.said || "";
+    show();
   };
 
   const HINTS = {
@@ -594,11 +615,12 @@
     parts.record.setAttribute("aria-pressed", String(busy && flight.records));
     parts.fly.textContent = busy && !flight.records ? "Stop" : "Fly";
     parts.record.textContent = busy && flight.records ? "Stop" : "Record";
-    for (const name of ["turn", "add", "remove", "undo", "redo", "save", "slider"]) parts[name].disabled = busy;
+    for (const name of ["turn", "add", "remove", "undo", "redo", "format", "save", "slider"]) parts[name].disabled = busy;
     parts.remove.disabled = busy || chosen < 0 || keys.length < 2;
     parts.undo.disabled = busy || !past.length;
     parts.redo.disabled = busy || !future.length;
-    parts.hint.textContent = HINTS[busy ? (flight.records ? "record" : "fly") : "view"];
+    parts.hint.textContent = said || HINTS[busy ? (flight.records ? "record" : "fly") : "view"];
+    said = "";
     parts.slider.max = String(scene.frames - 1);
     frame = Math.min(frame, scene.frames - 1);
     parts.slider.value = String(frame);
@@ -646,10 +668,15 @@
       undo: button("Undo", undo),
       redo: button("Redo", redo),
       all: button("Overview", () => (overview(), redraw())),
-      save: button("Path file", download, "Download the path as JSON"),
+      format: element("select", ""),
+      save: button("Camera file", askFile, "Download the camera of these settings, one pose per frame"),
     };
+    made.format.setAttribute("aria-label", "Format of the camera file");
+    for (const [ending, name] of Object.entries(FORMATS)) made.format.append(new Option(name, ending));
     const bar = element("div", "deforum-view-bar");
-    bar.append(made.all, made.turn, made.add, made.remove, made.undo, made.redo, made.fly, made.record, made.save);
+    const files = element("span", "deforum-view-files");
+    files.append(made.format, made.save);
+    bar.append(made.all, made.turn, made.add, made.remove, made.undo, made.redo, made.fly, made.record, files);
     const time = element("div", "deforum-view-time");
     time.append(slider, made.count);
     made.box = element("div", "deforum-view-box");
@@ -701,6 +728,6 @@
 
   // Where the key poses are in the canvas, in pixels.
   const shownAt = () => keys.map((key) => onScreen(at(key)));
-  tab.camera = { places: shownAt };
+  tab.camera = { places: shownAt, request, answered };
   new MutationObserver(attach).observe(document.documentElement, { childList: true, subtree: true });
 })();

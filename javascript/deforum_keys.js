@@ -103,6 +103,67 @@
     return begin + change * share ** 2 * (3 - 2 * share) + bend;
   };
 
+  // ---- rows: {series, detail, points, moved, driven}; a series has values of frames, or the lowest and highest of groups ----
+
+  // Lowest and highest value at a frame.
+  const seriesAt = (series, frame) => {
+    if (!series || (series.values && series.values.length === 1)) return series ? [series.values[0], series.values[0]] : null;
+    const place = clamp(frame, series.first, series.last) - series.first;
+    if (series.values) {
+      const at = Math.floor(place);
+      const value = series.values[at];
+      const next = series.values[Math.min(at + 1, series.values.length - 1)];
+      const between = value + (next - value) * (place - at);
+      return [between, between];
+    }
+    const column = Math.min(Math.floor(place / series.step), series.low.length - 1);
+    return [series.low[column], series.high[column]];
+  };
+
+  const covers = (series, frame) => series && frame >= series.first && frame <= series.last;
+  const plannedAt = (row, frame) => seriesAt(covers(row.detail, frame) ? row.detail : row.series, frame);
+  const sampleOf = (row) => (frame) => {
+    const found = plannedAt(row, frame);
+    return found ? (found[0] + found[1]) / 2 : 0;
+  };
+
+  const valueOf = (row, frame) => {
+    if (row.driven || !row.points.length || !row.moved) return sampleOf(row)(frame);
+    return valueAt(row.moved, frame, sampleOf(row));
+  };
+
+  const plannedBetween = (row, from, to) => {
+    const series = covers(row.detail, from) ? row.detail : row.series;
+    if (!series.values || series.values.length === 1) return seriesAt(series, from);
+    let [low, high] = [Infinity, -Infinity];
+    const end = Math.min(Math.ceil(to), series.last);
+    for (let frame = Math.max(Math.floor(from), series.first); frame <= end; frame += 1) {
+      const value = series.values[frame - series.first];
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    return [low, high];
+  };
+
+  // Lowest and highest value that a row shows, with some room.
+  const scaleOf = (row) => {
+    const series = row.series || { values: [0] };
+    const all = [...(series.values || []), ...(series.low || []), ...(series.high || [])];
+    let [low, high] = [Infinity, -Infinity];
+    for (const value of all) {
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    if (!(high >= low)) [low, high] = [0, 1];
+    if (high - low < 1e-9 * Math.max(Math.abs(low), Math.abs(high), 1e-9)) {
+      const bounded = row.bounds[0] !== null && row.bounds[1] !== null && row.bounds[1] - row.bounds[0] <= 100;
+      const room = Math.max(Math.abs(low) * 0.1, 0.05);
+      [low, high] = bounded ? row.bounds : [low - room, high + room];
+    }
+    const room = (high - low) * 0.16;
+    return [low - room, high + room];
+  };
+
   // ---- choosing numbers ----
 
   // The largest of 1, 2 and 5 times a power of ten that is at most `size`.
@@ -254,6 +315,7 @@
   };
 
   tab.keys = {
-    EASINGS, SLOPES, bands, clamp, curve, freeShift, history, indexAt, moved, nearest, niceStep, playing, valueAt, written,
+    EASINGS, SLOPES, bands, clamp, curve, freeShift, history, indexAt, moved, nearest, niceStep, plannedBetween, playing,
+    sampleOf, scaleOf, valueAt, valueOf, written,
   };
 })();

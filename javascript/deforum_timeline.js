@@ -1,19 +1,14 @@
-// The timeline: key frames and prompts under the pointer. It draws the planned series and sends edits of the texts;
-// while something is dragged, deforum_keys.js computes the curve. It waits for deforum.js and deforum_keys.js.
+// The timeline: key frames and prompts under the pointer, which become edits of the texts. deforum_timeline_draw.js paints
+// it; while something is dragged, deforum_keys.js computes the curve. It waits for these two and for deforum.js.
 (() => {
   "use strict";
   const tab = (window.deforumTab ??= {});
   if (tab.timeline) return;
 
   const PATIENCE_MS = 15000;
-  const [RULER_PX, WAVE_PX, BAND_PX, PAD_PX] = [26, 40, 40, 10];
+  const PAD_PX = 10;
   const [MOUSE_PX, TOUCH_PX, STILL_PX] = [8, 18, 4];
   const LEAST_SPAN = 4;
-  // Okabe and Ito's palette, which color-blind people can distinguish, for light and for dark backgrounds.
-  const COLORS = {
-    light: ["#0072b2", "#c2540a", "#00785a", "#a8447f", "#8a6100", "#2b6cb0"],
-    dark: ["#56b4e9", "#ff9d4d", "#3ddba4", "#f0a8d0", "#f5c542", "#9cc9ff"],
-  };
   const ROWS_KEPT = "deforum_timeline_rows";
 
   const find = (id) => document.getElementById(id);
@@ -33,6 +28,7 @@
 
   let keys = null; // deforum_keys.js
   let past = null; // undo
+  let drawing = null; // deforum_timeline_draw.js
   let root = null;
   let parts = {};
   let data = null;
@@ -54,7 +50,6 @@
   const last = () => data.frames - 1;
   const visible = () => Boolean(root && root.offsetParent !== null);
   const narrow = () => root.classList.contains("deforum-tl-narrow");
-  const dark = () => document.body.classList.contains("dark");
 
   // ---- requests: one at a time, each with at most one change ----
 
@@ -183,7 +178,7 @@
       place,
     }));
     for (const row of rows) {
-      row.scale = scaleOf(row);
+      row.scale = keys.scaleOf(row);
       const left = [...(chosen.get(row.name) || [])].filter((at) => row.points.some(({ frame }) => frame === at));
       if (left.length) chosen.set(row.name, new Set(left));
       else chosen.delete(row.name);
@@ -191,7 +186,7 @@
     if (whole || longer) view = { first: 0, last: data.frames };
     playhead = keys.clamp(playhead, 0, last());
     layRows();
-    parts.head.style.height = `${headHeight()}px`;
+    parts.head.style.height = `${drawing.headHeight()}px`;
     measure();
     const starts = prompts.map(({ frame }) => frame).join(", ");
     const bars = data.ruler.bars.filter((frame) => frame < data.frames).length;
@@ -199,50 +194,6 @@
     showMenus();
     showChoice();
     draw();
-  };
-
-  const seriesAt = (series, frame) => {
-    if (!series || (series.values && series.values.length === 1)) return series ? [series.values[0], series.values[0]] : null;
-    const place = keys.clamp(frame, series.first, series.last) - series.first;
-    if (series.values) {
-      const at = Math.floor(place);
-      const value = series.values[at];
-      const next = series.values[Math.min(at + 1, series.values.length - 1)];
-      const between = value + (next - value) * (place - at);
-      return [between, between];
-    }
-    const column = Math.min(Math.floor(place / series.step), series.low.length - 1);
-    return [series.low[column], series.high[column]];
-  };
-
-  const covers = (series, frame) => series && frame >= series.first && frame <= series.last;
-  const plannedAt = (row, frame) => seriesAt(covers(row.detail, frame) ? row.detail : row.series, frame);
-  const sampleOf = (row) => (frame) => {
-    const found = plannedAt(row, frame);
-    return found ? (found[0] + found[1]) / 2 : 0;
-  };
-
-  const valueOf = (row, frame) => {
-    if (row.driven || !row.points.length || !row.moved) return sampleOf(row)(frame);
-    return keys.valueAt(row.moved, frame, sampleOf(row));
-  };
-
-  const scaleOf = (row) => {
-    const series = row.series || { values: [0] };
-    const all = [...(series.values || []), ...(series.low || []), ...(series.high || [])];
-    let [low, high] = [Infinity, -Infinity];
-    for (const value of all) {
-      if (value < low) low = value;
-      if (value > high) high = value;
-    }
-    if (!(high >= low)) [low, high] = [0, 1];
-    if (high - low < 1e-9 * Math.max(Math.abs(low), Math.abs(high), 1e-9)) {
-      const bounded = row.bounds[0] !== null && row.bounds[1] !== null && row.bounds[1] - row.bounds[0] <= 100;
-      const room = Math.max(Math.abs(low) * 0.1, 0.05);
-      [low, high] = bounded ? row.bounds : [low - room, high + room];
-    }
-    const room = (high - low) * 0.16;
-    return [low - room, high + room];
   };
 
   const stepOf = (row) => keys.niceStep((row.scale[1] - row.scale[0]) / 150);
@@ -274,8 +225,9 @@
   const framesPer = (pixels) => (pixels / (width() - 2 * PAD_PX)) * (view.last - view.first);
   const yOf = (row, value) => row.height - ((value - row.scale[0]) / (row.scale[1] - row.scale[0])) * row.height;
   const rangeInView = () => `${Math.floor(view.first)}-${Math.ceil(view.last)}`;
-  const headHeight = () => RULER_PX + (data?.ruler.peaks?.length ? WAVE_PX : 0) + BAND_PX;
-  const bandTop = () => headHeight() - BAND_PX;
+
+  const heightOfKey = (row, point) =>
+    keys.clamp(yOf(row, point.number ?? keys.sampleOf(row)(point.frame) + (point.offset || 0)), 6, row.height - 6);
 
   let rangeTimer = 0;
   const look = (first, span) => {
@@ -353,7 +305,7 @@
       draw();
       return;
     }
-    const text = value ?? textOf(row, valueOf(row, at));
+    const text = value ?? textOf(row, keys.valueOf(row, at));
     choose(row, at, false);
     const point = { frame: at, key: String(at), value: text, number: Number(text), easing: null };
     restart(row, [...row.points, point].sort((one, other) => one.frame - other.frame));
@@ -493,18 +445,6 @@
     if (!queued) queued = requestAnimationFrame(paint);
   };
 
-  let palette = {};
-  const readPalette = () => {
-    const style = getComputedStyle(root);
-    const color = (name) => style.getPropertyValue(`--tl-${name}`).trim();
-    palette = Object.fromEntries(
-      ["ink", "faint", "line", "bar", "ground", "accent", "band", "play"].map((name) => [name, color(name)]),
-    );
-    palette.rows = COLORS[dark() ? "dark" : "light"];
-    palette.font = style.fontFamily;
-    signs = new Map();
-  };
-
   const paint = () => {
     if (drag?.event) {
       const event = drag.event;
@@ -516,339 +456,10 @@
     const now = dirty;
     dirty = new Set(rows.filter((row) => now.has(row) && !inSight(row)));
     placePlayhead();
-    const grid = lines(70);
-    for (const row of rows) if (now.has(row) && inSight(row)) paintRow(row, grid);
-    if (now.has("head")) paintHead(grid);
-    if (now.has("map")) paintMap();
-  };
-
-  const fitted = (canvas, across, height) => {
-    const scale = window.devicePixelRatio || 1;
-    const [w, h] = [Math.round(across * scale), Math.round(height * scale)];
-    if (canvas.width !== w || canvas.height !== h) {
-      canvas.width = w;
-      canvas.height = h;
-    }
-    const context = canvas.getContext("2d");
-    context.setTransform(scale, 0, 0, scale, 0, 0);
-    context.clearRect(0, 0, across, height);
-    return context;
-  };
-
-  const seconds = (frame) => `${keys.written(frame / data.fps, frame / data.fps < 10 ? 0.1 : 1)} s`;
-
-  // Frames with a line, thinned to at least `apart` pixels: bars and beats where the sound has them, else round numbers.
-  const lines = (apart) => {
-    const { beats, bars } = data.ruler;
-    const inView = (frame) => frame >= view.first - 1 && frame <= view.last + 1;
-    const thinned = (places) => {
-      const shown = places.filter(inView);
-      const gap = shown.length > 1 ? (xOf(shown[shown.length - 1]) - xOf(shown[0])) / (shown.length - 1) : apart;
-      const every = 2 ** Math.max(0, Math.ceil(Math.log2(apart / Math.max(gap, 1e-6))));
-      const start = places.indexOf(shown[0]);
-      return shown.filter((_, place) => (start + place) % every === 0);
-    };
-    if (beats.length) return { strong: thinned(bars), weak: beats.length > 4000 ? [] : fine(beats.filter(inView), apart / 3) };
-    const step = Math.max(1, keys.niceStep(framesPer(apart) * 2));
-    const places = [];
-    for (let at = Math.ceil(view.first / step) * step; at <= Math.min(view.last, data.frames); at += step) places.push(at);
-    return { strong: places, weak: [] };
-  };
-  const fine = (places, apart) =>
-    places.length < 2 || (xOf(places[places.length - 1]) - xOf(places[0])) / (places.length - 1) >= apart ? places : [];
-
-  const paintGrid = (context, top, bottom, grid) => {
-    for (const [places, color] of [[grid.weak, palette.line], [grid.strong, palette.bar]]) {
-      context.strokeStyle = color;
-      context.lineWidth = 1;
-      context.beginPath();
-      for (const frame of places) {
-        const x = Math.round(xOf(frame)) + 0.5;
-        context.moveTo(x, top);
-        context.lineTo(x, bottom);
-      }
-      context.stroke();
-    }
-    const end = xOf(data.frames);
-    if (end < width()) {
-      context.fillStyle = palette.line;
-      context.fillRect(end, top, width() - end, bottom - top);
-    }
-  };
-
-  const rowColor = (row) => palette.rows[row.place % palette.rows.length];
-
-  const paintRow = (row, grid) => {
-    const context = fitted(row.canvas, width(), row.height);
-    paintGround(context, row, grid);
-    if (!row.series && !row.points.length) return;
-    const color = rowColor(row);
-    paintCurve(context, row, color);
-    if (!row.driven) paintKeys(context, row, color);
-  };
-
-  // Grid and scale. A dragged row keeps them as a bitmap.
-  const paintGround = (context, row, grid) => {
-    const signature = drag?.kind === "keys" && row.touched ? [...row.scale, width(), row.height].join() : "";
-    if (signature && row.ground?.signature === signature) {
-      context.drawImage(row.ground.canvas, 0, 0, width(), row.height);
-      return;
-    }
-    paintGrid(context, 0, row.height, grid);
-    if (row.series || row.points.length) paintScale(context, row);
-    row.ground = null;
-    if (!signature) return;
-    const canvas = Object.assign(make("canvas"), { width: row.canvas.width, height: row.canvas.height });
-    canvas.getContext("2d").drawImage(row.canvas, 0, 0);
-    row.ground = { signature, canvas };
-  };
-
-  const paintScale = (context, row) => {
-    const step = keys.niceStep((row.scale[1] - row.scale[0]) / 2.2);
-    context.font = `10px ${palette.font}`;
-    context.textBaseline = "middle";
-    context.textAlign = "right";
-    for (let value = Math.ceil(row.scale[0] / step) * step; value <= row.scale[1]; value += step) {
-      const y = yOf(row, value);
-      if (y < 14 || y > row.height - 4) continue;
-      context.strokeStyle = palette.line;
-      context.beginPath();
-      context.moveTo(0, Math.round(y) + 0.5);
-      context.lineTo(width(), Math.round(y) + 0.5);
-      context.stroke();
-      context.fillStyle = palette.faint;
-      context.fillText(keys.written(value, step), width() - 4, y - 6);
-    }
-  };
-
-  const paintCurve = (context, row, color) => {
-    const [from, to] = [Math.max(view.first, 0), Math.min(view.last, last())];
-    if (to < from) return;
-    const columns = Math.max(1, Math.round(xOf(to) - xOf(from)));
-    const moving = row.touched && !row.driven && row.moved.length > 0;
-    let points = [];
-    if (moving) {
-      const step = Math.max(1, (to - from) / columns);
-      const ends = step > 1 ? [from, to] : [Math.floor(from), Math.ceil(to)];
-      points = keys.curve(row.moved, ...ends, step, sampleOf(row), (a, b) => plannedBetween(row, a, b), row.bends);
-    } else if (to - from <= columns) {
-      for (let frame = Math.floor(from); frame <= Math.ceil(to); frame += 1) points.push([frame, valueOf(row, frame)]);
-    } else {
-      for (let column = 0; column < columns; column += 1) {
-        const frame = frameOf(xOf(from) + column);
-        const [low, high] = plannedBetween(row, frame, frameOf(xOf(from) + column + 1));
-        points.push([frame, low]);
-        if (high !== low) points.push([frame, high]);
-      }
-    }
-    // The value of the last frame lasts to the end.
-    if (to === last()) points.push([to + 1, points[points.length - 1][1]]);
-    context.beginPath();
-    points.forEach(([frame, value], place) => context[place ? "lineTo" : "moveTo"](xOf(frame), yOf(row, value)));
-    context.strokeStyle = color;
-    context.lineWidth = 1.75;
-    context.lineJoin = moving ? "bevel" : "round";
-    context.stroke();
-    if (moving) return;
-    const base = keys.clamp(yOf(row, 0), 0, row.height);
-    context.lineTo(xOf(points[points.length - 1][0]), base);
-    context.lineTo(xOf(points[0][0]), base);
-    context.globalAlpha = 0.13;
-    context.fillStyle = color;
-    context.fill();
-    context.globalAlpha = 1;
-  };
-
-  const plannedBetween = (row, from, to) => {
-    const series = covers(row.detail, from) ? row.detail : row.series;
-    if (!series.values || series.values.length === 1) return seriesAt(series, from);
-    let [low, high] = [Infinity, -Infinity];
-    const end = Math.min(Math.ceil(to), series.last);
-    for (let frame = Math.max(Math.floor(from), series.first); frame <= end; frame += 1) {
-      const value = series.values[frame - series.first];
-      if (value < low) low = value;
-      if (value > high) high = value;
-    }
-    return [low, high];
-  };
-
-  const heightOfKey = (row, point) =>
-    keys.clamp(yOf(row, point.number ?? sampleOf(row)(point.frame) + (point.offset || 0)), 6, row.height - 6);
-
-  const paintKeys = (context, row, color) => {
-    const dense = row.points.length > width() / 5;
-    const own = chosen.get(row.name);
-    for (const point of row.points) {
-      if (point.frame < view.first - 2 || point.frame > view.last + 2 || point.frame >= data.frames) continue;
-      const on = own?.has(point.frame) || false;
-      const shape = point.number === null ? "diamond" : point.easing?.name === "hold" ? "square" : "circle";
-      const sign = signOf(shape, color, on, (dense && !on ? 2.5 : 5) + (on ? 1 : 0));
-      context.drawImage(sign, xOf(point.frame) - SIGN_PX / 2, heightOfKey(row, point) - SIGN_PX / 2, SIGN_PX, SIGN_PX);
-    }
-  };
-
-  // The signs of key frames are drawn once and copied.
-  const SIGN_PX = 20;
-  let signs = new Map();
-  const signOf = (shape, color, on, size) => {
-    const name = [shape, color, on, size, window.devicePixelRatio].join();
-    if (!signs.has(name)) {
-      const canvas = make("canvas");
-      paintSign(fitted(canvas, SIGN_PX, SIGN_PX), shape, color, on, size);
-      signs.set(name, canvas);
-    }
-    return signs.get(name);
-  };
-  const paintSign = (context, shape, color, on, size) => {
-    context.translate(SIGN_PX / 2, SIGN_PX / 2);
-    context.beginPath();
-    if (shape === "diamond") {
-      context.moveTo(0, -size - 1);
-      context.lineTo(size + 1, 0);
-      context.lineTo(0, size + 1);
-      context.lineTo(-size - 1, 0);
-      context.closePath();
-    } else if (shape === "square") context.rect(-size, -size, 2 * size, 2 * size);
-    else context.arc(0, 0, size, 0, 2 * Math.PI);
-    context.fillStyle = on ? palette.accent : shape === "diamond" ? palette.ground : color;
-    context.fill();
-    context.lineWidth = 2;
-    context.strokeStyle = on || shape !== "diamond" ? palette.ground : color;
-    context.stroke();
-    if (on) {
-      context.lineWidth = 1.5;
-      context.strokeStyle = palette.accent;
-      context.stroke();
-    }
-  };
-
-  const paintHead = (grid = lines(70)) => {
-    const height = headHeight();
-    const context = fitted(parts.head, width(), height);
-    paintGrid(context, RULER_PX - 7, height, grid);
-    context.font = `11px ${palette.font}`;
-    context.textBaseline = "middle";
-    context.textAlign = "left";
-    const { beats, bars } = data.ruler;
-    const marks = beats.length ? grid.strong : grid.strong.filter((frame) => frame < data.frames);
-    for (const frame of marks) {
-      const x = xOf(frame);
-      if (x > width() - 30) continue;
-      context.fillStyle = palette.ink;
-      const text = beats.length ? `${bars.indexOf(frame) + 1}` : String(frame);
-      context.fillText(text, x + 4, 9);
-      const after = context.measureText(text).width;
-      context.fillStyle = palette.faint;
-      if (framesToPx(grid.strong) > after + 52) context.fillText(seconds(frame), x + 9 + after, 9);
-    }
-    paintWave(context);
-    paintBands(context);
-    paintEnd(context, height);
-    paintMotion();
-  };
-  const framesToPx = (places) => (places.length > 1 ? xOf(places[1]) - xOf(places[0]) : 100);
-
-  const paintWave = (context) => {
-    const { peaks } = data.ruler;
-    if (!peaks?.length) return;
-    const middle = RULER_PX + WAVE_PX / 2;
-    context.fillStyle = palette.accent;
-    context.globalAlpha = 0.45;
-    const end = Math.min(width(), xOf(data.frames));
-    for (let x = Math.max(0, xOf(0)); x < end; x += 1) {
-      const [from, to] = [x, x + 1].map((one) => (frameOf(one) / data.frames) * peaks.length);
-      let peak = 0;
-      for (let place = Math.max(0, Math.floor(from)); place < Math.max(Math.floor(from) + 1, to); place += 1) peak = Math.max(peak, peaks[place] || 0);
-      const half = Math.max(0.5, (peak * (WAVE_PX - 6)) / 2);
-      context.fillRect(x, middle - half, 1, 2 * half);
-    }
-    context.globalAlpha = 1;
-  };
-
-  const paintBands = (context) => {
-    const top = bandTop() + 3;
-    const tall = BAND_PX - 6;
-    context.font = `12px ${palette.font}`;
-    keys.bands(prompts, data.frames).forEach(({ frame, text, start, end }, place) => {
-      const [x, to] = [Math.max(xOf(start), -5), Math.min(xOf(end), width() + 5)];
-      if (to < 0 || x > width()) return;
-      const color = palette.rows[place % palette.rows.length];
-      const on = band === frame;
-      const box = new Path2D();
-      box.roundRect(x + 1, top, Math.max(2, to - x - 2), tall, 5);
-      context.globalAlpha = on ? 0.42 : 0.24;
-      context.fillStyle = color;
-      context.fill(box);
-      context.globalAlpha = 1;
-      if (on) {
-        context.strokeStyle = palette.accent;
-        context.lineWidth = 2;
-        context.stroke(box);
-      }
-      context.fillStyle = color;
-      context.fillRect(x + 1, top + 4, 3, tall - 8);
-      context.save();
-      context.clip(box);
-      context.fillStyle = palette.ink;
-      wrapped(context, text.split("--neg")[0].trim() || "(empty)", to - x - 18).forEach((line, number) =>
-        context.fillText(line, x + 10, top + 10 + number * 15),
-      );
-      context.restore();
-    });
-  };
-
-  // At most two lines of text, the second one cut.
-  const wrapped = (context, text, room) => {
-    if (room < 14) return [];
-    const fit = (part) => {
-      let [low, high] = [0, part.length];
-      while (low < high) {
-        const middle = (low + high + 1) >> 1;
-        if (context.measureText(part.slice(0, middle)).width <= room) low = middle;
-        else high = middle - 1;
-      }
-      return low;
-    };
-    const first = fit(text);
-    if (first >= text.length) return [text];
-    const space = text.lastIndexOf(" ", first);
-    const cut = space > first / 2 ? space : first;
-    const rest = text.slice(cut).trim();
-    const second = fit(rest);
-    return [text.slice(0, cut), second >= rest.length ? rest : `${rest.slice(0, Math.max(0, second - 1))}\u2026`];
-  };
-
-  const paintEnd = (context, height) => {
-    const x = xOf(data.frames);
-    if (x > width() + 5 || !data.length_acts) return;
-    context.fillStyle = palette.ink;
-    context.fillRect(Math.round(x) - 1, 4, 2, height - 4);
-    context.beginPath();
-    context.moveTo(x, 3);
-    context.lineTo(x - 9, 3);
-    context.lineTo(x, 15);
-    context.fill();
-  };
-
-  const paintMap = () => {
-    const [across, height] = sizes.get(parts.map);
-    const context = fitted(parts.map, across, height);
-    const at = (frame) => (frame / data.frames) * across;
-    context.fillStyle = palette.line;
-    context.fillRect(0, height / 2 - 1, across, 2);
-    keys.bands(prompts, data.frames).forEach(({ start, end }, place) => {
-      context.fillStyle = palette.rows[place % palette.rows.length];
-      context.globalAlpha = 0.5;
-      context.fillRect(at(start) + 0.5, height / 2 - 3, Math.max(1, at(end) - at(start) - 1), 6);
-    });
-    context.globalAlpha = 1;
-    context.strokeStyle = palette.accent;
-    context.lineWidth = 2;
-    const box = new Path2D();
-    box.roundRect(at(view.first) + 1, 1, Math.max(6, at(view.last) - at(view.first) - 2), height - 2, 4);
-    context.stroke(box);
-    context.fillStyle = palette.play;
-    context.fillRect(at(playhead) - 1, 0, 2, height);
+    const grid = drawing.grid();
+    for (const row of rows) if (now.has(row) && inSight(row)) drawing.row(row, grid);
+    if (now.has("head")) drawing.head(grid);
+    if (now.has("map")) drawing.map();
   };
 
   // ---- playhead and motion ----
@@ -868,18 +479,18 @@
       return;
     }
     numbered = now;
-    for (const row of rows) if (row.series && inSight(row)) setText(row.now, textOf(row, valueOf(row, Math.round(playhead))));
+    for (const row of rows) if (row.series && inSight(row)) setText(row.now, textOf(row, keys.valueOf(row, Math.round(playhead))));
   };
   let [numbered, numbering] = [0, 0];
 
   const goTo = (frame, follow = true) => {
     const next = keys.clamp(frame, 0, last());
-    driftDots(next - playhead);
+    drawing.drift(next - playhead);
     playhead = next;
     if (follow && (next < view.first || next > view.last)) look(next - (view.last - view.first) / 2, view.last - view.first);
     seekVideo();
     placePlayhead();
-    paintMotion();
+    drawing.motion();
     draw("map");
   };
 
@@ -911,105 +522,6 @@
     parts.playButton.setAttribute("aria-label", playing ? "Stop" : "Play");
   };
 
-  // Dots in the view of the camera; each drifts as the frame's camera move carries it.
-  const DOTS = 120;
-  const dots = Array.from({ length: DOTS }, (_, place) => ({
-    x: ((place * 0.7548776662) % 1) * 2 - 1,
-    y: ((place * 0.5698402909) % 1) * 2 - 1,
-    z: 0.5 + ((place * 0.3819660113) % 1) * 1.5,
-  }));
-
-  const moveAt = (frame) => {
-    const { frames, moves, fov_deg: fov } = data.motion;
-    let place = frames.findIndex((one) => one >= frame);
-    if (place < 0) place = frames.length - 1;
-    return { move: moves[place], fov: fov?.[place] };
-  };
-
-  // Where a camera move takes a dot; null = behind the camera.
-  const carried = ({ x, y, z }, { move, fov }, back = false) => {
-    if (data.motion.kind === "2D") {
-      const m = back ? inverse(move) : move;
-      const w = m[6] * x + m[7] * y + m[8];
-      return { x: (m[0] * x + m[1] * y + m[2]) / w, y: (m[3] * x + m[4] * y + m[5]) / w, z };
-    }
-    const half = Math.tan((Math.min(Math.abs(fov), 170) * Math.PI) / 360) * Math.sign(fov || 1);
-    const wide = half * data.motion.aspect;
-    let point = [x * wide * z, y * half * z, z];
-    if (back) {
-      const [a, b, c] = [point[0] - move[3], point[1] - move[7], point[2] - move[11]];
-      point = [0, 1, 2].map((axis) => move[axis] * a + move[4 + axis] * b + move[8 + axis] * c);
-    } else {
-      const [a, b, c] = point;
-      point = [0, 4, 8].map((row) => move[row] * a + move[row + 1] * b + move[row + 2] * c + move[row + 3]);
-    }
-    if (point[2] < 0.05) return null;
-    return { x: point[0] / (wide * point[2]), y: point[1] / (half * point[2]), z: point[2] };
-  };
-
-  const inverse = ([a, b, c, d, e, f, g, h, i]) => {
-    const m = [e * i - f * h, c * h - b * i, b * f - c * e, f * g - d * i, a * i - c * g, c * d - a * f, d * h - e * g, b * g - a * h, a * e - b * d];
-    const size = a * m[0] + b * m[3] + c * m[6] || 1;
-    return m.map((one) => one / size);
-  };
-
-  const driftDots = (frames) => {
-    if (!data || data.motion.kind === "none") return;
-    const turns = Math.min(Math.round(Math.abs(frames)), 10);
-    const here = moveAt(playhead);
-    for (let turn = 0; turn < turns; turn += 1) {
-      dots.forEach((dot, place) => {
-        const next = carried(dot, here, frames < 0);
-        if (next && Math.abs(next.x) < 1.15 && Math.abs(next.y) < 1.15 && next.z < 3 && next.z > 0.2) Object.assign(dot, next);
-        else {
-          // It comes back somewhere else in the view.
-          const turnOf = (place + turn + Math.round(playhead)) * 0.6180339887;
-          Object.assign(dot, { x: (turnOf % 1) * 2 - 1, y: ((turnOf * 7.31) % 1) * 2 - 1, z: 0.5 + ((turnOf * 3.7) % 1) * 2 });
-        }
-      });
-    }
-  };
-
-  const paintMotion = () => {
-    const canvas = parts.motion;
-    const [across, tall] = sizes.get(canvas);
-    if (!across) return;
-    const context = fitted(canvas, across, tall);
-    const { kind } = data.motion;
-    if (kind === "none") {
-      context.fillStyle = palette.faint;
-      context.font = `11px ${palette.font}`;
-      context.textAlign = "center";
-      context.textBaseline = "middle";
-      context.fillText("no camera move", across / 2, tall / 2);
-      return;
-    }
-    const here = moveAt(Math.round(playhead));
-    const reach = Math.max(1, data.fps * 0.3);
-    context.strokeStyle = palette.accent;
-    context.fillStyle = palette.accent;
-    context.lineCap = "round";
-    for (const dot of dots) {
-      const next = carried(dot, here);
-      const [x, y] = [((dot.x + 1) / 2) * across, ((dot.y + 1) / 2) * tall];
-      const near = keys.clamp(1.6 / dot.z, 0.5, 2.4);
-      context.globalAlpha = keys.clamp(1.1 / dot.z, 0.25, 0.95);
-      context.beginPath();
-      context.arc(x, y, near * 0.8, 0, 2 * Math.PI);
-      context.fill();
-      if (!next) continue;
-      const [dx, dy] = [((next.x - dot.x) / 2) * across * reach, ((next.y - dot.y) / 2) * tall * reach];
-      const long = Math.hypot(dx, dy);
-      const cut = long > across * 0.3 ? (across * 0.3) / long : 1;
-      context.lineWidth = near * 0.8;
-      context.beginPath();
-      context.moveTo(x, y);
-      context.lineTo(x + dx * cut, y + dy * cut);
-      context.stroke();
-    }
-    context.globalAlpha = 1;
-  };
-
   // ---- pointer ----
 
   const placeIn = (event, canvas) => {
@@ -1030,8 +542,8 @@
   // What is at a place of the head: "end", "ruler", the edge of a prompt, or its band.
   const headAt = ({ x, y }, touch) => {
     const reach = touch ? TOUCH_PX : MOUSE_PX;
-    if (data.length_acts && Math.abs(xOf(data.frames) - x) <= reach && y < bandTop()) return { kind: "end" };
-    if (y < bandTop()) return { kind: "ruler" };
+    if (data.length_acts && Math.abs(xOf(data.frames) - x) <= reach && y < drawing.bandTop()) return { kind: "end" };
+    if (y < drawing.bandTop()) return { kind: "ruler" };
     const found = keys.bands(prompts, data.frames);
     const edge = found.slice(1).find(({ start }) => Math.abs(xOf(start) - x) <= reach * 0.8);
     if (edge) return { kind: "edge", frame: edge.frame };
@@ -1131,11 +643,11 @@
       drag.frames = Math.max(1, endAt(dragX(event), event.altKey));
       say(`${drag.frames} frames, ${(drag.frames / data.fps).toFixed(2)} s`);
       parts.play.style.setProperty("--tl-end", "0");
-      paintHead();
+      drawing.head();
       const x = xOf(drag.frames);
       const context = parts.head.getContext("2d");
-      context.fillStyle = palette.accent;
-      context.fillRect(x - 1.5, 0, 3, headHeight());
+      context.fillStyle = drawing.accent();
+      context.fillRect(x - 1.5, 0, 3, drawing.headHeight());
     },
     edge: (event) => shiftPrompts(event),
     band: (event) => shiftPrompts(event),
@@ -1167,7 +679,7 @@
     drag.shifted = shifted;
     prompts = drag.before.map((prompt) => (shifted.has(prompt.frame) ? { ...prompt, frame: shifted.get(prompt.frame) } : prompt));
     band = at;
-    say(`prompt at frame ${at}, ${seconds(at)}`);
+    say(`prompt at frame ${at}, ${drawing.seconds(at)}`);
     draw("head");
   };
 
@@ -1297,7 +809,7 @@
     const at = placeIn(event, event.target);
     if (row && !keyAt(row, at, false)) addKey(row, snapped(frameOf(at.x), event.altKey));
     else if (row) parts.value.focus();
-    else if (event.target === parts.head && at.y >= bandTop()) parts.prompt.focus();
+    else if (event.target === parts.head && at.y >= drawing.bandTop()) parts.prompt.focus();
   };
 
   const hover = (event) => {
@@ -1512,15 +1024,15 @@
     new ResizeObserver(() => {
       root.classList.toggle("deforum-tl-narrow", root.clientWidth < 700);
       measure();
-      readPalette();
+      drawing.readPalette();
       draw();
     }).observe(root);
     new MutationObserver(() => {
-      readPalette();
+      drawing.readPalette();
       for (const row of rows) colorLabel(row);
       draw();
     }).observe(document.body, { attributeFilter: ["class"] });
-    readPalette();
+    drawing.readPalette();
     showButtons();
     showChoice();
   };
@@ -1565,7 +1077,7 @@
       const edits = {};
       for (const { row, point } of picked()) {
         if (point.number !== null) continue;
-        (edits[row.name] ??= []).push({ at: point.frame, value: textOf(row, valueOf(row, point.frame)) });
+        (edits[row.name] ??= []).push({ at: point.frame, value: textOf(row, keys.valueOf(row, point.frame)) });
       }
       send(edits);
     });
@@ -1662,7 +1174,7 @@
   const addRow = (name) => name && keepRows([...rows.map((row) => row.name), name]);
   const hideRow = (name) => keepRows(rows.map((row) => row.name).filter((one) => one !== name));
 
-  const colorLabel = (row) => row.line?.style.setProperty("--tl-color", rowColor(row));
+  const colorLabel = (row) => row.line?.style.setProperty("--tl-color", drawing.color(row));
 
   const layRows = () => {
     for (const line of parts.lanes.querySelectorAll(".deforum-tl-row")) {
@@ -1694,10 +1206,50 @@
     }
   };
 
+  // The drawing reads everything from here, as it is at each moment.
+  const shown = {
+    get data() {
+      return data;
+    },
+    get prompts() {
+      return prompts;
+    },
+    get view() {
+      return view;
+    },
+    get playhead() {
+      return playhead;
+    },
+    get chosen() {
+      return chosen;
+    },
+    get band() {
+      return band;
+    },
+    get drag() {
+      return drag;
+    },
+    get root() {
+      return root;
+    },
+    get parts() {
+      return parts;
+    },
+    frameOf,
+    framesPer,
+    heightOfKey,
+    last,
+    sizes,
+    width,
+    xOf,
+    yOf,
+  };
+
   const mount = () => {
     if (!keys) {
-      if (!tab.keys || !tab.values || !tab.changed) return;
+      if (!tab.keys || !tab.timelineDrawing || !tab.values || !tab.changed) return;
       keys = tab.keys;
+      drawing = tab.timelineDrawing(shown);
       past = keys.history();
       try {
         shownRows = JSON.parse(sessionStorage.getItem(ROWS_KEPT) || "null");

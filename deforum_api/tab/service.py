@@ -18,16 +18,18 @@ from deforum_api.queue.errors import FilesGone, InvalidBatch
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.record import Job
 from deforum_api.queue.runner import is_preview
+from deforum_api.queue.store import Delivery
 from deforum_api.tab import messages
 from deforum_api.tab.desktop import OptionsFile, show_folder
 from deforum_helpers.core.errors import DeforumError, Problem, SettingsError
 from deforum_helpers.core.messages import Text
+from deforum_helpers.core.net.fetch import host_and_port
 from deforum_helpers.output.paths import IMAGES_FOLDER, SETTINGS_ENDING, Run
 from deforum_helpers.pipeline.prepare import HostFacts, Prepared
 from deforum_helpers.settings.host_options import Options, override
 from deforum_helpers.tools.kept_inputs import keep_input, remove_input, remove_unneeded
 from deforum_helpers.ui.saved_files import OPTIONS_FILE, run_settings
-from deforum_helpers.ui.service import JobState, JobView, ResumableRun
+from deforum_helpers.ui.service import DeliveryView, JobState, JobView, ResumableRun
 
 log = logging.getLogger(__name__)
 
@@ -121,15 +123,17 @@ class QueueService:
         positions = self._queue.positions()
         ended = [job for job in newest_first if job.finished][:limit]
         kept, workers = {job.id for job in ended}, self._workers()
+        listed = [job for job in newest_first if job.id in kept or not job.finished]
+        deliveries = self._queue.deliveries(listed)
         return tuple(
-            _view(job, positions.get(job.id), workers.get(job.id, ""))
-            for job in newest_first
-            if job.id in kept or not job.finished
+            _view(job, positions.get(job.id), workers.get(job.id, ""), deliveries.get(job.id, ()))
+            for job in listed
         )
 
     def job(self, job_id: str) -> JobView:
         job, position = self._located(job_id), self._queue.positions().get(job_id)
-        return _view(job, position, self._workers().get(job_id, ""))
+        deliveries = self._queue.deliveries((job,)).get(job_id, ())
+        return _view(job, position, self._workers().get(job_id, ""), deliveries)
 
     def _workers(self) -> dict[str, str]:
         """Return the worker of each job that one renders, as id and machine; empty if there is only one worker."""
@@ -241,7 +245,7 @@ def _problem(entry: Mapping[str, Any], jobs: int) -> Problem:
     return Problem(message=message, **known)
 
 
-def _view(job: Job, position: int | None, worker: str) -> JobView:
+def _view(job: Job, position: int | None, worker: str, deliveries: Sequence[Delivery]) -> JobView:
     return JobView(
         id=job.id,
         state=_state(job),
@@ -262,7 +266,14 @@ def _view(job: Job, position: int | None, worker: str) -> JobView:
         tool=job.kind if job.is_tool else "",
         priority=job.priority,
         worker=worker,
+        deliveries=tuple(_delivery(one, job) for one in deliveries),
     )
+
+
+def _delivery(one: Delivery, job: Job) -> DeliveryView:
+    """Return a delivery for the tab; the address of a webhook may be secret, its host is not."""
+    target = one.place if one.kind == "upload" else host_and_port(job.webhook_url)[0]
+    return DeliveryView(one.kind, one.state, one.tries, target or "", one.message or "")
 
 
 def _state(job: Job) -> JobState:

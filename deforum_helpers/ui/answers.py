@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from deforum_helpers.core.errors import DeforumError, SettingsError
+from deforum_helpers.media.camera_files import WRITERS
 from deforum_helpers.output.metadata import read_settings
+from deforum_helpers.pipeline.camera_export import video_shot
 from deforum_helpers.pipeline.camera_scene import camera_scene
 from deforum_helpers.pipeline.plot import camera_svg, changing_schedules, plot_svg
 from deforum_helpers.render.plan import Plan
@@ -45,6 +48,8 @@ from deforum_helpers.ui.uploads import Uploads, host_uploads
 
 Values = tuple[Any, ...]
 VIDEO_GROUP = "DeforumOutputArgs"
+# A longer one would stop the page for seconds.
+MOST_CAMERA_BYTES = 16 * 2**20
 PLOT_PX = 480  # about the width at which it is shown, so that its text keeps its size
 
 
@@ -350,6 +355,37 @@ class Answers:
             f'<figure class="deforum-plot" id="deforum_camera_svg">{camera_svg(plan)}</figure>'
             + self._scene_html(plan)
         )
+
+    def camera_file(self, asked: str) -> str:
+        """Return the camera of the values that the page's script sends as a file, in JSON.
+
+        Args:
+            asked: JSON object of the changed `values`, and `ending`, one of `WRITERS`.
+
+        Returns:
+            `name`, `type` (media type) and `content` as base64 of the file; `said` has warnings, or says why there is
+            none. `number` is the request's.
+        """
+        wanted = _object(asked)
+        changed, ending = wanted.get("values"), str(wanted.get("ending"))
+        ending = ending if ending in WRITERS else "glb"
+        return json.dumps({"number": wanted.get("number")} | self._camera(changed, ending))
+
+    def _camera(self, changed: Any, ending: str) -> dict[str, str]:
+        media_type, write = WRITERS[ending]
+        try:
+            checked = check(self._service, self._current(changed if isinstance(changed, dict) else {}))
+            if checked.prepared is None:
+                raise SettingsError(checked.problems)
+            shot, warnings = video_shot(checked.prepared.plan)
+        except DeforumError as error:
+            return {"said": message_of(error)}
+        content = write(shot)
+        if len(content) > MOST_CAMERA_BYTES:
+            return {"said": messages.CAMERA_TOO_LONG(most=MOST_CAMERA_BYTES // 2**20)}
+        encoded = base64.b64encode(content).decode("ascii")
+        name, said = f"camera.{ending}", " ".join(warnings)
+        return {"name": name, "type": media_type, "content": encoded, "said": said}
 
     def _scene_html(self, plan: Plan) -> str:
         """Return the figure that the page's script turns into the 3D view, with the newest frame of the shown run."""

@@ -215,4 +215,17 @@ BUTTONS = (
             after_inputs=("timeline_data",),
         ),
     ),
+    Button(
+        "camera_file",
+        "camera",
+        "hidden",
+        Call(
+            lambda answers, asked: (answers.camera_file(asked), None),
+            ("sent",),
+            ("camera_data", "message"),
+            "() => window.deforumTab.camera.request()",
+            after="(text) => { window.deforumTab?.camera?.answered(text); }",
+            after_inputs=("camera_data",),
+        ),
+    ),
 )

@@ -13,6 +13,10 @@ BATCH_WITHOUT_FILES = Message(
 PLOT_WITHOUT_PLAN = Message(
     "tab_plot_without_plan", "Nothing can be plotted yet; first fix the problems that Check lists."
 )
+CAMERA_TOO_LONG = Message(
+    "tab_camera_too_long",
+    "The camera file would be longer than {most} MiB; choose GLB, or write it with `deforum camera`.",
+)
 NOTHING_TO_LOAD = Message("tab_nothing_to_load", "No preset, job or run is named {name!r}.")
 SETTINGS_RESET = Message("tab_settings_reset", "All settings have their default values; {count} changed.")
 KEYS_CONVERTED = Message("tab_keys_converted", "All keys are in {unit}; {count} settings changed.")

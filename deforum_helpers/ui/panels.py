@@ -14,7 +14,7 @@ from deforum_helpers.output.kinds import KINDS
 from deforum_helpers.ui.checking import warnings_html
 from deforum_helpers.ui.formatting import escape
 from deforum_helpers.ui.saved_files import download_html, run_content
-from deforum_helpers.ui.service import JobService, JobView
+from deforum_helpers.ui.service import DeliveryView, JobService, JobView
 
 PREVIEW_PX = 640
 LISTED = 50
@@ -77,7 +77,7 @@ def run_html(service: JobService, job: JobView | None, file_url: FileUrl) -> str
         f'<section class="deforum-run {job.state}" data-version="{mark}" data-job="{escape(job.id)}" '
         f'data-state="{job.state}" aria-label="Run">'
         f"{_mark_html(job)}{image}{progress_html(job)}{_links_html(service, job, files, file_url)}"
-        f"{warnings_html(job.warnings)}</section>"
+        f"{_deliveries_html(job)}{warnings_html(job.warnings)}</section>"
     )
 
 
@@ -149,6 +149,33 @@ def job_words(job: JobView) -> str:
     paused = job.state == "paused"
     words = state_words(job.phase, position=job.position, paused=paused, cancelling=job.cancelling)
     return words.capitalize()
+
+
+# State of a delivery, as the API names it -> words; other states stand for themselves.
+DELIVERY_WORDS = {
+    "WAITING": "follows after the end",
+    "SENDING": "is being sent",
+    "RETRYING": "will be tried again",
+    "DELIVERED": "delivered",
+    "FAILED": "failed",
+}
+
+
+def _deliveries_html(job: JobView) -> str:
+    """Return a line for each webhook and upload of a job."""
+    return "".join(
+        f'<p class="deforum-delivery{" bad" if one.state == "FAILED" else ""}" data-delivery="{escape(one.kind)}" '
+        f'data-state="{escape(one.state)}">{escape(_delivery_words(one))}</p>'
+        for one in job.deliveries
+    )
+
+
+def _delivery_words(one: DeliveryView) -> str:
+    target = f" to {one.target}" if one.target else ""
+    tries = f" after {one.tries} tries" if one.tries > 1 and one.state != "SENDING" else ""
+    reason = f": {one.message}" if one.message and one.state != "DELIVERED" else ""
+    state = DELIVERY_WORDS.get(one.state, one.state)
+    return f"{one.kind.capitalize()}{target}: {state}{tries}{reason}"
 
 
 def _links_html(service: JobService, job: JobView, files: Mapping[str, Path], file_url: FileUrl) -> str:

@@ -14,6 +14,25 @@ JobState = Literal["queued", "paused", "running", "done", "failed", "cancelled"]
 
 
 @dataclass(frozen=True)
+class DeliveryView:
+    """What is sent after a job's end.
+
+    Args:
+        kind: "webhook" or "upload".
+        state: as the API names it: WAITING, SENDING, RETRYING, DELIVERED or FAILED.
+        tries: number of tries so far.
+        target: host of the webhook, or address of the uploaded files; empty if unknown.
+        message: why the last try failed, or empty.
+    """
+
+    kind: str
+    state: str
+    tries: int = 0
+    target: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class JobView:
     """One job as the tab shows it.
 
@@ -35,6 +54,7 @@ class JobView:
         tool: name of the tool that it runs; empty for a video.
         priority: jobs of a higher one are taken first.
         worker: which worker renders it, if there are several; else empty.
+        deliveries: what is sent after its end.
     """
 
     id: str
@@ -56,6 +76,7 @@ class JobView:
     tool: str = ""
     priority: int = 0
     worker: str = ""
+    deliveries: tuple[DeliveryView, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -268,6 +268,7 @@ class _Builder:
             self._named["timeline_data"] = gr.Textbox(
                 value="", label="timeline", elem_id="deforum_timeline_data"
             )
+            self._named["camera_data"] = gr.Textbox(value="", label="camera", elem_id="deforum_camera_data")
             self._buttons("hidden")
 
 

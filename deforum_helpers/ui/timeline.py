@@ -349,14 +349,16 @@ def _short(values: Floats) -> list[float]:
 def _ruler(timeline: Timeline) -> dict[str, Any]:
     """Return the frames of beats and bars, up to half a video beyond the end, which may be dragged there; and levels.
 
-    `peaks` has the level of the sound, 0..1, evenly spread over the video. Whatever is unknown is empty.
+    `peaks` has the level of the sound, 0..1, evenly spread from the start of the video to its end, several to a frame.
+    Whatever is unknown is empty.
     """
     ruler: dict[str, Any] = {"beats": [], "bars": [], "peaks": []}
     if timeline.sound is None:
         return ruler
     with suppress(SettingsError):
         if timeline.sound.find_levels is not None:
-            places = np.linspace(0, timeline.frames, min(timeline.frames, 2 * COLUMNS))
+            # A short video is drawn wide, so its frames are too far apart.
+            places = np.linspace(0, timeline.frames, min(8 * timeline.frames, 2 * COLUMNS) + 1)
             ruler["peaks"] = [
                 round(one, 3) for one in timeline.sound.levels.at("rms", places, timeline.fps).tolist()
             ]

@@ -31,7 +31,9 @@ from deforum_api.queue.sqlite import SqliteStore
 from deforum_api.queue.store import Delivery, JobStore, MemoryStore
 from deforum_api.queue.submission import Limits
 from deforum_api.queue.webhooks import Webhooks, parse_key, signed_headers
+from deforum_api.tab.service import QueueService
 from deforum_helpers.core.net.fetch import Fetcher
+from deforum_helpers.pipeline.host_facts import own_facts
 from preload import preload
 from tests.refusals import refuses
 
@@ -210,6 +212,19 @@ def test_what_fails_is_tried_again_with_one_id_and_given_up_at_last(
     assert len(receiver.came) == 6
     receiver.statuses = [410]
     assert delivery(client, submitted(client, receiver.url), "FAILED")["tries"] == 1
+
+
+def test_the_tab_shows_how_far_a_webhook_is(
+    jobs: JobQueue, client: TestClient, receiver: Receiver, renderer: Renderer
+) -> None:
+    receiver.statuses = [410]
+    job_id = submitted(client, receiver.url)
+    delivery(client, job_id, "FAILED")
+    service = QueueService(jobs, own_facts("null", None, renderer.root))
+    (shown,) = service.job(job_id).deliveries
+    assert (shown.kind, shown.state, shown.tries, shown.target) == ("webhook", "FAILED", 1, "127.0.0.1")
+    assert "410" in shown.message
+    assert service.jobs(10)[0].deliveries == (shown,)
 
 
 def test_a_receiver_that_does_not_answer_is_in_nobodys_way(client: TestClient, receiver: Receiver) -> None:

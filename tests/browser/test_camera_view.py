@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,18 +79,18 @@ def test_a_pose_is_dragged_with_the_pointer(one: Window) -> None:
 
 def test_poses_are_added_and_removed(one: Window) -> None:
     one.page.locator(".deforum-view-time input").fill("15")
-    one.page.locator("#deforum_camera_view").get_by_role("button", name="Add pose").click()
+    one.page.locator(".deforum-view-box").get_by_role("button", name="Add pose").click()
     one.until(lambda: [key[0] for key in planned(one)] == [0, 10, 15, 20])
-    one.page.locator("#deforum_camera_view").get_by_role("button", name="Remove").click()
+    one.page.locator(".deforum-view-box").get_by_role("button", name="Remove").click()
     shows(one, PATH)
 
 
 def test_a_flight_is_recorded_and_smoothed_into_poses(one: Window) -> None:
     one.page.locator(".deforum-view-time input").fill("0")  # where the flight begins
-    one.page.locator("#deforum_camera_view").get_by_role("button", name="Record").click()
+    one.page.locator(".deforum-view-box").get_by_role("button", name="Record").click()
     one.page.keyboard.down("w")
     # It is there again when the length of the video has passed.
-    one.page.locator("#deforum_camera_view").get_by_role("button", name="Record").wait_for()
+    one.page.locator(".deforum-view-box").get_by_role("button", name="Record").wait_for()
     one.page.keyboard.up("w")
     one.until(lambda: len(planned(one)) > 1 and planned(one)[1][0] != 10)
     forward = [key[3] for key in planned(one)]
@@ -99,11 +98,15 @@ def test_a_flight_is_recorded_and_smoothed_into_poses(one: Window) -> None:
     assert forward == sorted(forward)
     assert forward[-1] > 0.2
     assert all(abs(key[1]) < 1e-3 for key in planned(one))
+
+
+def test_the_camera_of_the_settings_is_downloaded(one: Window) -> None:
+    box = one.page.locator(".deforum-view-box")
+    box.locator("select").select_option("JSON")
     with one.page.expect_download() as download:
-        one.page.locator("#deforum_camera_view").get_by_role("button", name="Path file").click()
-    frames = json.loads(download.value.path().read_text(encoding="utf-8"))["frames"]
-    assert len(frames) == 21
-    assert re.fullmatch(r"camera.*\.json", download.value.suggested_filename)
+        box.get_by_role("button", name="Camera file").click()
+    assert download.value.suggested_filename == "camera.json"
+    assert len(json.loads(download.value.path().read_text(encoding="utf-8"))["frames"]) == 21
 
 
 def test_a_video_in_2d_has_no_view(one: Window) -> None:

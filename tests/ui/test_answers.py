@@ -20,7 +20,7 @@ from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import NAMES, default_values, submitted_settings
 from deforum_helpers.ui.host_options import option_rows
 from deforum_helpers.ui.preset_list import presets
-from deforum_helpers.ui.service import ResumableRun
+from deforum_helpers.ui.service import DeliveryView, ResumableRun
 from deforum_helpers.ui.uploads import Uploads
 from tests.ui.fake_service import DONE, FAILED, PAUSED, QUEUED, RUNNING, FakeService, facts
 
@@ -231,6 +231,23 @@ def test_a_running_job_offers_the_video_of_its_frames_so_far_alone(service: Fake
     run = panels.run_html(service, RUNNING, str)
     assert "Download preview video" in run
     assert "half.mp4" not in run
+
+
+def test_a_run_shows_how_far_its_deliveries_are(service: FakeService) -> None:
+    webhook = DeliveryView("webhook", "RETRYING", 2, "hooks.test", "The server answered 503")
+    upload = DeliveryView("upload", "WAITING")
+    run = panels.run_html(service, replace(DONE, deliveries=(webhook, upload)), str)
+    assert 'data-delivery="webhook" data-state="RETRYING"' in run
+    for part in ("hooks.test", "2 tries", "The server answered 503"):
+        assert part in run
+    assert 'data-delivery="upload" data-state="WAITING"' in run
+    # The page asks by version: a later state is another one.
+    later = replace(webhook, state="DELIVERED", tries=3)
+    sent = panels.run_html(service, replace(DONE, deliveries=(later,)), str)
+    assert "The server answered 503" not in sent
+    assert panels.run_version(service, replace(DONE, deliveries=(later,))) != panels.run_version(
+        service, DONE
+    )
 
 
 def test_a_message_that_says_no_more_than_the_state_is_left_out(service: FakeService) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
+from deforum_helpers.media.camera_files import Source, read_camera
+from deforum_helpers.pipeline.camera_export import video_shot
 from deforum_helpers.pipeline.camera_scene import MOST_POSES, camera_scene
 from deforum_helpers.pipeline.prepare import prepare
 from deforum_helpers.render.plan import Plan
@@ -64,6 +68,37 @@ def test_the_newest_frame_has_depth_and_colors(tmp_path: Path) -> None:
     assert cv2.imdecode(jpeg, cv2.IMREAD_COLOR).shape == (64, 128, 3)
     frame.write_bytes(b"broken")
     assert camera_scene(planned(tmp_path), frame)["surface"] is None  # type: ignore[index]
+
+
+@pytest.mark.parametrize("ending", ["glb", "json", "zip"])
+def test_the_camera_file_of_the_page_has_the_planned_poses(tmp_path: Path, ending: str) -> None:
+    answers = Answers(FakeService(facts(tmp_path)), str)
+    asked = {"number": 3, "values": DEEP | {"camera_path": POSES}, "ending": ending}
+    answer = json.loads(answers.camera_file(json.dumps(asked)))
+    assert (answer["number"], answer["name"], answer["said"]) == (3, f"camera.{ending}", "")
+    path = tmp_path / answer["name"]
+    path.write_bytes(base64.b64decode(answer["content"]))
+    if ending == "zip":
+        with zipfile.ZipFile(path) as packed:
+            packed.extractall(tmp_path / "colmap")
+        path = tmp_path / "colmap"
+    read = read_camera(Source(str(path), path.name, "camera_path"), fps=15, most_frames=21)
+    shot, _ = video_shot(planned(tmp_path, camera_path=POSES))
+    np.testing.assert_allclose(read.poses, shot.poses, atol=1e-6)
+
+
+def test_a_camera_file_is_refused_with_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = Answers(FakeService(facts(tmp_path)), str)
+
+    def said(**values: Any) -> str:
+        answer = json.loads(answers.camera_file(json.dumps({"values": DEEP | values})))
+        assert "content" not in answer
+        return str(answer["said"])
+
+    assert "Interpolation" in said(animation_mode="Interpolation")
+    assert "translation_z" in said(translation_z="0: (")
+    monkeypatch.setattr("deforum_helpers.ui.answers.MOST_CAMERA_BYTES", 10)
+    assert said()
 
 
 def test_the_page_gets_the_scene_in_3d_only(tmp_path: Path) -> None:

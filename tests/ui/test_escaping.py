@@ -16,6 +16,7 @@ from deforum_helpers.ui import panels
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import NAMES, default_values
 from deforum_helpers.ui.loading import LoadResult, problem_html, report_html
+from deforum_helpers.ui.service import DeliveryView
 from tests.ui.fake_service import DONE, RUNNING, FakeService, facts
 
 EVIL = (
@@ -89,7 +90,14 @@ def service(tmp_path: Path) -> FakeService:
 @pytest.mark.parametrize("evil", EVIL)
 def test_names_messages_and_paths_of_jobs(service: FakeService, evil: str) -> None:
     job = replace(
-        DONE, id=evil, title=evil, message=evil, warnings=(evil, evil), phase=evil, folder=Path(f"/x/{evil}")
+        DONE,
+        id=evil,
+        title=evil,
+        message=evil,
+        warnings=(evil, evil),
+        phase=evil,
+        folder=Path(f"/x/{evil}"),
+        deliveries=(DeliveryView(evil, evil, 2, evil, evil),),
     )
     service.made = {"video": Path(f"/{evil}/{evil}.mp4"), "gif": Path(f"/{evil}.gif")}
     safe(panels.run_html(service, job, lambda path: f"file={path}"))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deforum_helpers.core.bundled import bundled
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.schedule import Timeline, numeric_series
 from deforum_helpers.ui.answers import Answers
@@ -170,6 +171,15 @@ def test_moves_are_those_of_the_plan(answers: Answers) -> None:
     assert deep["kind"] == "3D"
     assert deep["moves"][5] == [1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, -0.1]
     assert ask(answers, values={"animation_mode": "Interpolation"})["motion"] == {"kind": "none"}
+
+
+def test_the_waveform_of_a_short_video_is_finer_than_its_frames(answers: Answers) -> None:
+    sound = bundled("config/presets/eight_bars.ogg")
+    peaks = ask(answers, values={"audio_path": str(sound), "max_frames": 30, "fps": 15})["ruler"]["peaks"]
+    assert len(peaks) == 8 * 30 + 1
+    # Levels of one frame differ, and neighbours differ less than frames do: no steps.
+    assert len(set(peaks[8:16])) > 4
+    assert np.abs(np.diff(peaks)).max() < np.abs(np.diff(peaks[::8])).max()
 
 
 def test_beats_of_a_tempo_are_on_the_ruler(answers: Answers) -> None:
