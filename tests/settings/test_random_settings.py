@@ -17,7 +17,7 @@ from deforum_helpers.settings import FIELDS, FieldInfo
 from tests.settings.effects import all_cases, make_files, manifest
 
 MOST_FRAMES = 40
-FILES = ("a.png", "b.png", "clear.png", "half.png", "film.mp4", "masks.mp4")
+FILES = ("a.png", "b.png", "clear.png", "half.png", "video.mp4", "masks.mp4")
 NAMES = [name for name, info in FIELDS.items() if info.loaded]
 
 numbers = st.one_of(
