@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from clips import clip, levels
-from films import SMALL, host
+from small_runs import SMALL, host
 
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.scratch import LOCK_NAME

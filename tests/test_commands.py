@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import numpy as np
 import pytest
-from films import frame_files
+from small_runs import frame_files
 
 from deforum_helpers.__main__ import main
 from deforum_helpers.cli import messages, run

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from clips import clip, levels
-from films import SMALL, NoisyEngine, frame_files, host
+from small_runs import SMALL, NoisyEngine, frame_files, host
 from sounds import clicks, write_wav
 
 from deforum_helpers.cli.job_files import read_submitted

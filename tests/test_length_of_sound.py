@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from films import SMALL, host
+from small_runs import SMALL, host
 from sounds import write_wav
 
 from deforum_helpers.core.errors import SettingsError

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from clips import clip, levels
-from films import SMALL, host
+from small_runs import SMALL, host
 
 from deforum_api.hosts.run_now import run_files
 from deforum_helpers.cli.job_files import read_submitted

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
-from films import host
+from small_runs import host
 
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine

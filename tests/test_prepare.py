@@ -11,7 +11,7 @@ from typing import Any
 
 import PIL.Image
 import pytest
-from films import SMALL, NoisyEngine, host, prepared
+from small_runs import SMALL, NoisyEngine, host, prepared
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.messages import code_of
@@ -203,7 +203,7 @@ def test_the_digest_is_the_same_in_every_process(hash_seed: str, tmp_path: Path)
         "prompts": {"0": "a `t/3`", "2": "b --neg c"},
     }
     code = (
-        "import sys; sys.path[:0] = ['.', 'tests/render']; from pathlib import Path; from films import prepared; "
+        "import sys; sys.path[:0] = ['.', 'tests/render']; from pathlib import Path; from small_runs import prepared; "
         f"print(prepared(Path({str(tmp_path)!r}), **{changes!r}).plan.digest)"
     )
     root, environment = Path(__file__).parents[1], {**os.environ, "PYTHONHASHSEED": hash_seed}

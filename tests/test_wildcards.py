@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from films import SMALL, host
 from hypothesis import given
 from hypothesis import strategies as st
+from small_runs import SMALL, host
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.messages import code_of

@@ -76,7 +76,7 @@ class Known:
         return self.state in ENDS
 
     def leave(self, state: str, *, with_video: bool = True) -> None:
-        """Stop working; `filmed`: where it is cancelled, its frames are a video."""
+        """Stop working; `with_video`: where it is cancelled, its frames are a video."""
         self.state = "CANCELLED" if self.doomed and state in (*ENDS, "waiting") else state
         self.doomed = self.doomed and not self.finished
         if self.state == "CANCELLED" and with_video:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from deforum_helpers.image.adjust import contrast, expose, grayscale, saturate, unsharp, unsharp_anywhere
 from deforum_helpers.image.convert import to_bytes
-from tests.image.pictures import chart, golden, levels_apart, pixels_of_hex, random_image
+from tests.image.sample_images import chart, golden, levels_apart, pixels_of_hex, random_image
 
 SOFT: dict[str, Any] = {"kernel": 5, "sigma": 1.0, "amount": 0.5, "threshold": 0}
 

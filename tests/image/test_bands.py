@@ -18,7 +18,7 @@ from deforum_helpers.image import adjust, bands
 from deforum_helpers.image.adjust import unsharp
 from deforum_helpers.image.bands import BAND_PIXELS, in_bands
 from deforum_helpers.image.color import ColorReference, match_color
-from tests.image.pictures import random_image
+from tests.image.sample_images import random_image
 
 
 @given(st.integers(1, 3000), st.integers(1, 3 * BAND_PIXELS))

@@ -25,7 +25,7 @@ from deforum_helpers.image.convert import (
     resized,
     to_bytes,
 )
-from tests.image.pictures import random_image, soft_image
+from tests.image.sample_images import random_image, soft_image
 from tests.refusals import refuses
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deforum_helpers.image.inpaint import Box, box_around, fill_from_rim, repaint
-from tests.image.pictures import random_image, soft_image
+from tests.image.sample_images import random_image, soft_image
 
 
 def square(top: int, left: int, side: int, height: int = 48, width: int = 64) -> torch.Tensor:

@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.image import mask as masks
 from deforum_helpers.schedule.mask_grammar import parse_mask
-from tests.image.pictures import random_image
+from tests.image.sample_images import random_image
 from tests.refusals import refuses
 
 LEAVES = ("{everywhere}", "{init_mask}", "{video_mask}", "{human_mask}")

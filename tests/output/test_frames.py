@@ -16,7 +16,7 @@ from deforum_helpers.core.errors import DiskFull, RenderError, SettingsError
 from deforum_helpers.output import frames
 from deforum_helpers.output.frames import encode_png, read_frame, write_frame
 from deforum_helpers.output.metadata import SETTINGS_KEYWORD, read_png_settings
-from tests.output.films import chart
+from tests.output.small_videos import chart
 
 
 @pytest.mark.parametrize("compressed_by", ["isal", "zlib"])

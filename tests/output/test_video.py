@@ -21,7 +21,7 @@ from deforum_helpers.output.frames import write_frame
 from deforum_helpers.output.metadata import SETTINGS_KEYWORD, read_settings, read_video_settings
 from deforum_helpers.output.subtitles import FrameInfo, Span, Style, SubtitleWriter
 from deforum_helpers.output.video import VideoWriter, write_gif
-from tests.output.films import FFMPEG, chart, decoded, false_ffmpeg, sound, streams
+from tests.output.small_videos import FFMPEG, chart, decoded, false_ffmpeg, sound, streams
 from tests.refusals import refuses
 
 

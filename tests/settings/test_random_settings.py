@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from films import host
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_runs import host
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.pipeline.prepare import Prepared, prepare

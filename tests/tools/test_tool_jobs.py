@@ -35,7 +35,7 @@ from deforum_helpers.tools import kept_inputs
 from deforum_helpers.tools.arguments import TOOLS
 from deforum_helpers.ui.tool_answers import ToolAnswers
 from tests.api.fake_renderer import WAIT_S, ended, serving, until
-from tests.output.films import chart
+from tests.output.small_videos import chart
 
 FRAMES, SIZE = 4, (48, 32)
 CLIP = "CLIP"

@@ -35,7 +35,7 @@ from deforum_helpers.tools.interpolate import interpolate_image_sequence, interp
 from deforum_helpers.tools.stitch import stitch_frames
 from deforum_helpers.tools.upscale import upscale_video
 from deforum_helpers.tools.vid2depth import blurred, inverted, thresholded, video_to_depth
-from tests.output.films import FFMPEG, chart, streams
+from tests.output.small_videos import FFMPEG, chart, streams
 from tests.refusals import refuses
 
 PHASES = ("PREPARING", "GENERATING", "POST_PROCESSING")

@@ -25,7 +25,7 @@ from deforum_helpers.models.flow.matrix import motion_matrix, moved_by
 from deforum_helpers.models.flow.names import missing_feature
 from deforum_helpers.models.flow.warp import agreeing, moved_along
 from deforum_helpers.settings.tables import FLOW_METHODS
-from tests.image.pictures import random_image, soft_image
+from tests.image.sample_images import random_image, soft_image
 
 
 class ShiftNetwork:
