@@ -19,12 +19,12 @@ def run() -> list[Row]:
 def _rows(side_px: int) -> list[Row]:
     image = picture(side_px)
     wanted = image.flip(2) * 0.9
-    kept = ColorReference(wanted, "LAB")
+    reused = ColorReference(wanted, "LAB")
     size = f"{side_px}x{side_px}"
     return [
         Row(
             f"LAB match, kept reference, {size}",
-            best_of(lambda: match_color(image, kept), 20),
+            best_of(lambda: match_color(image, reused), 20),
             BARS_MS[side_px],
         ),
         Row(

@@ -63,8 +63,8 @@ def _size_rows() -> list[Row]:
     for side_px in SIDES_PX:
         frames = max(FEWEST, PIXELS // side_px**2)
         at = _measured(side_px, frames + FEWEST, (FEWEST, frames + FEWEST))
-        (begun, _), (ended, resident[side_px]) = at[FEWEST], at[frames + FEWEST]
-        times[side_px] = 1000 * (ended - begun) / (frames * _megapixels(side_px))
+        (started, _), (ended, resident[side_px]) = at[FEWEST], at[frames + FEWEST]
+        times[side_px] = 1000 * (ended - started) / (frames * _megapixels(side_px))
     memory = {
         larger: (resident[larger] - resident[side_px]) / (_megapixels(larger) - _megapixels(side_px))
         for side_px, larger in pairwise(SIDES_PX)

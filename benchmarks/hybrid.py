@@ -74,13 +74,13 @@ def _cadence(frames: list[np.ndarray]) -> list[Row]:
     def plain() -> None:
         moved = [
             cv2.remap(
-                pixels(picture),
+                pixels(image),
                 cv2.scaleAdd(x, -share, columns),
                 cv2.scaleAdd(y, -share, rows),
                 cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REFLECT_101,
             )
-            for picture, share in ((old, 0.25), (new, -0.75))
+            for image, share in ((old, 0.25), (new, -0.75))
         ]
         cv2.addWeighted(moved[0], 0.75, moved[1], 0.25, 0)
 
@@ -110,17 +110,17 @@ def _masks() -> list[Row]:
 def _extraction(frames: list[np.ndarray]) -> list[Row]:
     ffmpeg, number = find_ffmpeg(None), count()
     with tempfile.TemporaryDirectory() as root:
-        film = Path(root, "film.mp4")
-        with VideoWriter(film, width=SIZE_PX, height=SIZE_PX, fps=FPS, ffmpeg=ffmpeg) as writer:
+        video = Path(root, "film.mp4")
+        with VideoWriter(video, width=SIZE_PX, height=SIZE_PX, fps=FPS, ffmpeg=ffmpeg) as writer:
             for frame in frames:
                 writer.write(frame)
-        footage = inspect_video(film, setting="video_init_path")
+        footage = inspect_video(video, setting="video_init_path")
 
         def plain() -> None:
             folder = Path(root, f"plain{next(number)}")
             folder.mkdir()
             quality = ["-c:v", "mjpeg", "-qmin", "1", "-q:v", "1", "-pix_fmt", "yuvj444p"]
-            command = [ffmpeg, "-loglevel", "error", "-nostdin", "-i", str(film), *quality]
+            command = [ffmpeg, "-loglevel", "error", "-nostdin", "-i", str(video), *quality]
             subprocess.run([*command, str(folder / "%09d.jpg")], check=True)
 
         def ours() -> None:

@@ -64,15 +64,15 @@ class Scene:
         """Return image (H, W, 3) uint8 RGB and depth (H, W) as seen by a camera at `pose`, (4, 4) from the scene."""
         width_px, height_px = self.size_px
         after = intrinsics(FOV_DEG, 1, (width_px, height_px))
-        picture = torch.zeros(3, height_px, width_px)
+        image = torch.zeros(3, height_px, width_px)
         nearest = torch.full((height_px, width_px), float("inf"))
         for layer in self.layers:
             sight = project_surface(layer.depth, view(pose, self.optics, after), (width_px, height_px))
             colors = sample_surface(layer.colors, sight, "bicubic")
             shown = warp_flags(torch.isfinite(layer.depth), sight) & (sight.depth < nearest)
-            picture = torch.where(shown, colors, picture)
+            image = torch.where(shown, colors, image)
             nearest = torch.where(shown, sight.depth, nearest)
-        return to_bytes(picture), nearest.clamp(max=SKY_UNITS)
+        return to_bytes(image), nearest.clamp(max=SKY_UNITS)
 
 
 def poses_of(moves: Sequence[Move]) -> list[Matrix]:
@@ -176,7 +176,7 @@ def _painted(parameters: dict[str, float], world: World, side_px: int) -> tuple[
 
 def _sky(ground: Image, sky: torch.Tensor) -> Image:
     """Return the sky, continued behind the ground."""
-    picture = (ground.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    image = (ground.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
     hidden = cv2.dilate((~sky.numpy()).astype(np.uint8), np.ones((5, 5), np.uint8))
-    filled = cv2.inpaint(picture, hidden, 3, cv2.INPAINT_TELEA) if hidden.any() else picture
+    filled = cv2.inpaint(image, hidden, 3, cv2.INPAINT_TELEA) if hidden.any() else image
     return from_pixels(np.asarray(filled, np.float32) / np.float32(255))

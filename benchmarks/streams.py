@@ -19,7 +19,7 @@ BAR = "with 50 event streams while a worker burns a core: GET one job p99 50 ms;
 
 CLIENTS = 50
 EVENTS = 20
-FILM_BYTES = 64 * 2**20
+VIDEO_BYTES = 64 * 2**20
 SMALL = {"W": 64, "H": 64, "max_frames": 2, "animation_mode": "2D", "batch_name": "film"}
 
 
@@ -74,11 +74,11 @@ def _download(connection: http.client.HTTPConnection) -> float:
     job_id = json.loads(submit(connection, [SMALL]))["job_ids"][0]
     while (job := json.loads(ask(connection, "GET", f"/deforum_api/jobs/{job_id}")))["status"] == "ACCEPTED":
         time.sleep(0.1)
-    Path(job["outdir"], f"{job['timestring']}.mp4").write_bytes(bytes(FILM_BYTES))
+    Path(job["outdir"], f"{job['timestring']}.mp4").write_bytes(bytes(VIDEO_BYTES))
     return best_of(lambda: ask(connection, "GET", f"/deforum_api/jobs/{job_id}/video"))
 
 
-def _plain(film: Path) -> float:
+def _plain(video: Path) -> float:
     """Return the time in milliseconds in which Python's own file server sends the video."""
     command = [
         sys.executable,
@@ -92,7 +92,7 @@ def _plain(film: Path) -> float:
         "HTTP/1.1",
     ]
     server = subprocess.Popen(
-        [*command, "--directory", str(film.parent)],
+        [*command, "--directory", str(video.parent)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -101,7 +101,7 @@ def _plain(film: Path) -> float:
         assert server.stdout
         port = int(server.stdout.readline().split(" port ")[1].split()[0])
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        return best_of(lambda: ask(connection, "GET", f"/{film.name}"))
+        return best_of(lambda: ask(connection, "GET", f"/{video.name}"))
     finally:
         server.kill()
         server.wait()

@@ -91,9 +91,9 @@ def _page_seconds(system: Any) -> float:
 
 def _drags(page: Any, url: str, seconds: Callable[[], float]) -> Iterator[tuple[float, float]]:
     """Yield the milliseconds of an update and the page's CPU time in it, for a key and for all keys of 30 rows."""
-    kept = json.dumps({"deforum_held": json.dumps(VALUES), "deforum_timeline_rows": json.dumps(NAMES)})
+    stored = json.dumps({"deforum_held": json.dumps(VALUES), "deforum_timeline_rows": json.dumps(NAMES)})
     page.add_init_script(
-        f"for (const [name, text] of Object.entries({kept})) sessionStorage.setItem(name, text)"
+        f"for (const [name, text] of Object.entries({stored})) sessionStorage.setItem(name, text)"
     )
     page.goto(url)
     page.wait_for_selector("#deforum_verdict .deforum-verdict", state="attached")

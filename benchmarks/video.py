@@ -65,5 +65,7 @@ def _through_the_pipe(ffmpeg: str, path: Path, frames: list[NDArray[np.uint8]]) 
 def _ffmpeg_alone(ffmpeg: str, raw: Path, *colours: str) -> None:
     source = f"-f rawvideo -pix_fmt rgb24 -s {SIZE_PX}x{SIZE_PX} -framerate {FPS} -i".split()
     encoder = [*colours, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "17", "-preset", "slow"]
-    film = str(raw.with_suffix(".mp4"))
-    subprocess.run([ffmpeg, "-loglevel", "error", "-nostdin", "-y", *source, raw, *encoder, film], check=True)
+    video = str(raw.with_suffix(".mp4"))
+    subprocess.run(
+        [ffmpeg, "-loglevel", "error", "-nostdin", "-y", *source, raw, *encoder, video], check=True
+    )

@@ -27,7 +27,7 @@ def odd_files(folder: Path, ending: str = "") -> dict[str, Path]:
 
     Args:
         folder: an empty one.
-        ending: of the names of those that are made here, as a picture's or a video's.
+        ending: of the names of those that are made here, as an image's or a video's.
     """
     folder.mkdir(parents=True, exist_ok=True)
     made = {

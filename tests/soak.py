@@ -164,12 +164,12 @@ class Soak:
         names = {path.name for path in folder.glob(f"{stamp}_[0-9]*.png")} if stamp else set()
         if names != {f"{stamp}_{frame:09d}.png" for frame in range(len(names))}:
             return [f"of its {len(names)} frames one is missing in between"]
-        film = folder / f"{stamp}.mp4"
-        in_film = count_frames(film) if stamp and film.exists() else 0
-        if job["status"] == "SUCCEEDED" and not (len(names) == in_film == self.accepted[job_id]):
-            return [f"{len(names)} frames, {in_film} in the film, {self.accepted[job_id]} promised"]
-        if job["status"] == "CANCELLED" and in_film not in (0, len(names)):
-            return [f"{len(names)} frames, {in_film} in the film"]
+        video = folder / f"{stamp}.mp4"
+        in_video = count_frames(video) if stamp and video.exists() else 0
+        if job["status"] == "SUCCEEDED" and not (len(names) == in_video == self.accepted[job_id]):
+            return [f"{len(names)} frames, {in_video} in the video, {self.accepted[job_id]} promised"]
+        if job["status"] == "CANCELLED" and in_video not in (0, len(names)):
+            return [f"{len(names)} frames, {in_video} in the video"]
         if job["status"] == "CANCELLED" and job_id not in self.cancelled:
             return ["it was cancelled by nobody"]
         return [job["message"]] if job["status"] == "FAILED" else []
@@ -194,7 +194,7 @@ def main() -> int:
         "--ray", action="store_true", help="40 jobs on workers of a Ray cluster that are killed"
     )
     parser.add_argument(
-        "--engine", choices=("null", "demo"), default="null", help="what the workers of --ray draw with"
+        "--engine", choices=("null", "demo"), default="null", help="the engine of the workers of --ray"
     )
     flags = parser.parse_args()
     if flags.ray:

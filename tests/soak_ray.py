@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from deforum_helpers.output.frames import read_frame
-from tests.faults.farm import FILM, Farm
+from tests.faults.farm import VIDEO_SETTINGS, Farm
 from tests.integration.server import Server
 from tests.soak import Soak
 
@@ -51,7 +51,7 @@ class RaySoak(Soak):
 
     def settings(self, chance: random.Random, name: str) -> dict[str, Any]:
         return {
-            **FILM,
+            **VIDEO_SETTINGS,
             **ENGINES[self.engine],
             "max_frames": chance.choice(FRAMES),
             "seed": chance.randrange(SEEDS),
@@ -129,9 +129,9 @@ def workers_of(farm: Farm) -> list[int]:
 def undisturbed_frames(folder: Path, engine: str) -> dict[int, list[np.ndarray]]:
     """Return the frames of each seed, rendered by a server without workers."""
     server = Server(folder, "--deforum-engine", engine)
-    film = {**FILM, **ENGINES[engine], "max_frames": max(FRAMES)}
-    films = [{**film, "seed": seed, "batch_name": str(seed)} for seed in range(SEEDS)]
-    ends = [server.ended(job_id) for job_id in server.submit(*films)]
+    settings = {**VIDEO_SETTINGS, **ENGINES[engine], "max_frames": max(FRAMES)}
+    jobs = [{**settings, "seed": seed, "batch_name": str(seed)} for seed in range(SEEDS)]
+    ends = [server.ended(job_id) for job_id in server.submit(*jobs)]
     server.process.terminate()
     server.process.wait()
     return {

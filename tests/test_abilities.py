@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from films import SMALL, host
+from small_runs import SMALL, host
 
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.messages import code_of

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from clips import clip, levels
-from films import SMALL, host
+from small_runs import SMALL, host
 
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.scratch import LOCK_NAME
@@ -28,8 +28,8 @@ from deforum_helpers.pipeline.prepare import Prepared, prepare
 VIDEO_MODE = {"animation_mode": "Video Input"}
 HYBRID = {"hybrid_composite": "Normal"}
 SOUND = {"add_soundtrack": "File", "skip_video_creation": False}
-INIT = {"use_init": True, "init_image": "<picture>"}
-MASKED = {"use_mask": True, "mask_file": "<picture>"}
+INIT = {"use_init": True, "init_image": "<image>"}
+MASKED = {"use_mask": True, "mask_file": "<image>"}
 GUIDED = {"use_looper": True}
 UNIT = {"cn_2_enabled": True, "cn_2_model": "a model"}
 
@@ -54,8 +54,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (folder / "bomb.png").write_bytes(bomb())
     (folder / "list.mp3").write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1/a.ts\n")
     (folder / "list.mp4").write_text("ffconcat version 1.0\nfile /etc/passwd\n")
-    (folder / "text.png").write_text("no picture")
-    cv2.imwrite(str(folder / "picture.png"), np.full((64, 64, 3), 90, np.uint8))
+    (folder / "text.png").write_text("no image")
+    cv2.imwrite(str(folder / "image.png"), np.full((64, 64, 3), 90, np.uint8))
     cv2.imwrite(str(folder / "small.png"), np.full((30, 50), 200, np.uint8))
     return {
         "nowhere": str(folder / "nowhere.mp4"),
@@ -64,7 +64,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "playlist": str(folder / "list.mp3"),
         "concat": str(folder / "list.mp4"),
         "text": str(folder / "text.png"),
-        "picture": str(folder / "picture.png"),
+        "image": str(folder / "image.png"),
         "small": str(folder / "small.png"),
         "video": str(clip(folder / "seven.mp4", levels(7))),
     }
@@ -162,7 +162,7 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
             ("color_coherence_image_path", {"color_coherence": "Image"}, "<bomb>"),
             ("mask_schedule", MASKED | INIT, '0: ("[<bomb>]")'),
             ("noise_mask_schedule", {"use_noise_mask": True}, '0: ("[<bomb>]")'),
-            ("init_images", GUIDED, '{"0": "<picture>", "3": "<bomb>"}'),
+            ("init_images", GUIDED, '{"0": "<image>", "3": "<bomb>"}'),
             ("cn_2_vid_path", UNIT, "<bomb>"),
         )
     ),
@@ -207,17 +207,17 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
     # Guided images.
     (
         "init_images",
-        GUIDED | {"init_images": '{"0": "<picture>", "0.0": "<picture>"}'},
+        GUIDED | {"init_images": '{"0": "<image>", "0.0": "<image>"}'},
         "two images at frame 0",
         "one",
     ),
     (
         "init_images",
-        GUIDED | {"init_images": '{"2": "<picture>", "max_f/2": "<picture>"}'},
+        GUIDED | {"init_images": '{"2": "<image>", "max_f/2": "<image>"}'},
         "two images",
         "one",
     ),
-    ("init_images", GUIDED | {"init_images": '{"0": "<picture>"'}, "not valid JSON", "line 1, column"),
+    ("init_images", GUIDED | {"init_images": '{"0": "<image>"'}, "not valid JSON", "line 1, column"),
     ("init_images", GUIDED, "names no image", "a.png"),
 ]
 
@@ -313,9 +313,9 @@ def test_a_video_of_another_length_than_asked_is_told(files: dict[str, str], tmp
     assert any("has only 7 frames" in text for text in cut.warnings)
     assert any("max_frames is 5, but video_init_path has 7 frames" in text for text in cut.warnings)
     hybrid = {"animation_mode": "2D", "hybrid_composite": "Normal", "hybrid_motion": "None"}
-    laid_over = planned(VIDEO_MODE | video | hybrid | {"max_frames": 5}, files, tmp_path)
-    assert laid_over.plan.frames == 7
-    assert any("max_frames is 5, but video_init_path has 7 frames" in text for text in laid_over.warnings)
+    composited = planned(VIDEO_MODE | video | hybrid | {"max_frames": 5}, files, tmp_path)
+    assert composited.plan.frames == 7
+    assert any("max_frames is 5, but video_init_path has 7 frames" in text for text in composited.warnings)
     for same in ({"max_frames": 7}, {"max_frames": 120}):
         agreed = planned(VIDEO_MODE | video | same, files, tmp_path)
         assert not [text for text in agreed.warnings if "max_frames" in text]

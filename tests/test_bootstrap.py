@@ -120,8 +120,8 @@ def test_a_bare_machine_becomes_a_running_server(checkout: Path) -> None:
 
     (checkout / "requirements.txt").write_text("toy>=9  # older, but the host's own\n")
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    kept = subprocess.run([python, checkout / "install.py"], capture_output=True, text=True, check=True)
-    assert kept.stdout == ""
+    again = subprocess.run([python, checkout / "install.py"], capture_output=True, text=True, check=True)
+    assert again.stdout == ""
 
 
 def refusing(webui: ModuleType, capsys: pytest.CaptureFixture[str]) -> str:

@@ -25,7 +25,7 @@ FILM = {
 
 
 def checked(folder: Path, *arguments: str, **changes: object) -> tuple[int, Path]:
-    path = folder / "film.txt"
+    path = folder / "run.txt"
     path.write_text(json.dumps(FILM | changes), encoding="utf-8")
     return main(["check", str(path), *arguments, "--engine", "null", "--out", str(folder / "out")]), path
 
@@ -61,7 +61,7 @@ def test_what_differs_from_classic_is_said_last_and_only_if_asked_for(
 
 
 def test_what_may_have_to_be_changed_comes_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "film.txt"
+    path = tmp_path / "run.txt"
     strange = (
         '{"W": "64", "H": 64, "W": "128", "mystery": 1, "translation_x": "0: (2^t)", "prompts": {"0": "a"}}'
     )
@@ -83,7 +83,7 @@ def test_what_may_have_to_be_changed_comes_first(tmp_path: Path, capsys: pytest.
 
 
 def test_a_name_that_stands_twice_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "film.txt"
+    path = tmp_path / "run.txt"
     path.write_text('{"W": 64, "H": 64, "W": 128}', encoding="utf-8")
     for more in ([], ["--set", "max_frames=3"]):
         assert main(["check", str(path), *more, "--engine", "null", "--out", str(tmp_path / "out")]) == 0
@@ -154,9 +154,9 @@ def test_headings_stand_out_on_a_terminal_alone(
 
 
 def test_a_run_that_is_not_there_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    resumed = {"resume_from_timestring": True, "resume_timestring": "20200101000000", "batch_name": "film"}
+    resumed = {"resume_from_timestring": True, "resume_timestring": "20200101000000", "batch_name": "run"}
     assert checked(tmp_path, **resumed)[0] == 2
-    assert "but img2img-images/film contains neither" in capsys.readouterr().err
+    assert "but img2img-images/run contains neither" in capsys.readouterr().err
 
 
 def test_what_is_left_out_is_a_warning_and_with_strict_an_error(

@@ -57,7 +57,7 @@ def test_an_unknown_command_exits_with_2_and_the_nearest_names(
     word: str, meant: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        main([word, "film.txt", "--set", "W=64"])
+        main([word, "run.txt", "--set", "W=64"])
     assert ended.value.code == 2
     said = capsys.readouterr().err
     assert repr(word) in said
@@ -73,7 +73,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_address_of_a_server_means_nothing_to_other_commands(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main([*NOBODY, "check", "film.txt"])
+        main([*NOBODY, "check", "run.txt"])
     assert ended.value.code == 2
     assert "--url" in capsys.readouterr().err
 

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from films import SMALL, host
+from small_runs import SMALL, host
 
 from deforum_api.hosts.own_host import health
 from deforum_helpers.core.errors import SettingsError

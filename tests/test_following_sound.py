@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from clips import clip, levels
-from films import SMALL, NoisyEngine, frame_files, host
+from small_runs import SMALL, NoisyEngine, frame_files, host
 from sounds import clicks, write_wav
 
 from deforum_helpers.cli.job_files import read_submitted
@@ -47,8 +47,8 @@ class Web:
 
 def planned(root: Path, **changes: Any) -> Prepared:
     facts = host(root, fetcher=changes.pop("web", None) or Web(root / "cache"))
-    film = SMALL | {"fps": 10, "max_frames": 20} | LOUDNESS | changes
-    return prepare(film, facts, {"deforum_ffmpeg_preset": "ultrafast"}, draw_seed=lambda: 1)
+    settings = SMALL | {"fps": 10, "max_frames": 20} | LOUDNESS | changes
+    return prepare(settings, facts, {"deforum_ffmpeg_preset": "ultrafast"}, draw_seed=lambda: 1)
 
 
 def zoom(job: Prepared) -> np.ndarray:
@@ -77,13 +77,16 @@ def test_without_audio_path_they_follow_the_soundtrack(tmp_path: Path) -> None:
 def test_the_sound_of_the_init_video_begins_at_the_first_frame_that_is_used(tmp_path: Path) -> None:
     silent = clip(tmp_path / "silent.mp4", levels(20))
     ffmpeg, sound = find_ffmpeg(None), beep(tmp_path / "a.wav", 1.5)
-    film = tmp_path / "film.mp4"
+    video_path = tmp_path / "video.mp4"
     run_ffmpeg(
-        ffmpeg, ["-i", str(silent), "-i", str(sound), "-c:v", "copy", "-c:a", "aac", str(film)], "Joining", 60
+        ffmpeg,
+        ["-i", str(silent), "-i", str(sound), "-c:v", "copy", "-c:a", "aac", str(video_path)],
+        "Joining",
+        60,
     )
     video = {
         "add_soundtrack": "Init Video",
-        "video_init_path": str(film),
+        "video_init_path": str(video_path),
         "animation_mode": "Video Input",
         "contrast_schedule": "0: (1 + rms)",
     }
@@ -171,14 +174,14 @@ def bad_sounds(folder: Path) -> dict[str, tuple[dict[str, Any], str, str]]:
     text.write_text("no sound " * 100)
     noise = 0.1 * np.random.default_rng(1).standard_normal(8 * RATE_HZ)
     even = write_wav(folder / "noise.wav", noise)
-    picture = clip(folder / "quiet.mp4", levels(4))
+    quiet = clip(folder / "quiet.mp4", levels(4))
     return {
         "silence": ({"audio_path": str(silent)}, "heard_silent", "audio_path"),
         "0.1 s": ({"audio_path": str(short)}, "heard_too_short", "audio_path"),
         "no samples": ({"audio_path": str(empty)}, "heard_unreadable", "audio_path"),
         "text": ({"audio_path": str(text)}, "soundtrack_unknown_format", "audio_path"),
         "no file": ({"audio_path": str(folder / "none.wav")}, "soundtrack_unusable", "audio_path"),
-        "video without sound": ({"audio_path": str(picture)}, "soundtrack_silent", "audio_path"),
+        "video without sound": ({"audio_path": str(quiet)}, "soundtrack_silent", "audio_path"),
         "no beats": ({"audio_path": str(even), **BEATS}, "no_beats", "bpm"),
         "silent soundtrack": (
             {"add_soundtrack": "File", "soundtrack_path": str(silent)},
@@ -266,18 +269,20 @@ def test_a_sound_beside_the_settings_file_is_found(tmp_path: Path, monkeypatch: 
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     sound = beep(folder / "a.wav", 0)
-    (folder / "film.txt").write_text('{"audio_path": "a.wav", "soundtrack_path": "b.wav"}')
-    read = read_submitted(folder / "film.txt", [])
+    (folder / "run.txt").write_text('{"audio_path": "a.wav", "soundtrack_path": "b.wav"}')
+    read = read_submitted(folder / "run.txt", [])
     assert read == {"audio_path": str(sound.resolve()), "soundtrack_path": "b.wav"}
     (elsewhere / "a.wav").write_bytes(sound.read_bytes())
-    assert read_submitted(folder / "film.txt", [])["audio_path"] == "a.wav"
+    assert read_submitted(folder / "run.txt", [])["audio_path"] == "a.wav"
 
 
 def test_a_parked_run_that_follows_a_sound_is_resumed(tmp_path: Path) -> None:
     path = beep(tmp_path / "a.wav", 0.2)
-    film = {"audio_path": str(path), "max_frames": 5, "skip_video_creation": True}
-    whole = run_job(planned(tmp_path / "whole", **film), NoisyEngine(), CancelToken(), lambda progress: None)
-    token, job = CancelToken(), planned(tmp_path / "parked", **film)
+    settings = {"audio_path": str(path), "max_frames": 5, "skip_video_creation": True}
+    whole = run_job(
+        planned(tmp_path / "whole", **settings), NoisyEngine(), CancelToken(), lambda progress: None
+    )
+    token, job = CancelToken(), planned(tmp_path / "parked", **settings)
 
     def park(progress: Any) -> None:
         if progress.phase == "GENERATING" and progress.frame >= 2:
@@ -287,7 +292,7 @@ def test_a_parked_run_that_follows_a_sound_is_resumed(tmp_path: Path) -> None:
         run_job(job, NoisyEngine(), token, park)
     stem = next((tmp_path / "parked").rglob("*_settings.txt")).name[:14]
     moved = path.rename(tmp_path / "b.wav")
-    job = planned(tmp_path / "parked", **(film | {"audio_path": str(moved)}))
+    job = planned(tmp_path / "parked", **(settings | {"audio_path": str(moved)}))
     result = run_job(job, NoisyEngine(), CancelToken(), lambda progress: None, resume=stem)
     for one, other in zip(frame_files(whole.outdir), frame_files(result.outdir), strict=True):
         np.testing.assert_array_equal(read_frame(one), read_frame(other))

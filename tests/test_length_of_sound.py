@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from films import SMALL, host
+from small_runs import SMALL, host
 from sounds import write_wav
 
 from deforum_helpers.core.errors import SettingsError
@@ -61,7 +61,7 @@ def test_a_sound_of_too_many_frames_is_refused(tmp_path: Path) -> None:
 
 
 def test_all_texts_take_beats(tmp_path: Path) -> None:
-    film = {
+    settings = {
         "max_frames": 60,
         "bpm": 100,
         "beat_offset": 0.25,
@@ -71,9 +71,9 @@ def test_all_texts_take_beats(tmp_path: Path) -> None:
         "enable_sampler_scheduling": True,
         "sampler_schedule": '0: ("Euler a"), 5b: ("DDIM")',
     }
-    job = planned(tmp_path, **film)
+    job = planned(tmp_path, **settings)
     assert job.plan.prompts.key_frames == (0, 15, 21)  # 1.45 s and 2.05 s; 14.5 and 20.5 frames
     assert job.plan.schedules.values["zoom"][[20, 21]].tolist() == [1, 1.1]
     assert job.plan.schedules.texts["sampler_schedule"].index("DDIM") == 33
     with refuses(SettingsError, "beats_unknown", "bpm"):
-        planned(tmp_path, **film | {"bpm": 0})
+        planned(tmp_path, **settings | {"bpm": 0})

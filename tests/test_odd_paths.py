@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from clips import clip, levels
-from films import SMALL, host
+from small_runs import SMALL, host
 
 from deforum_api.hosts.run_now import run_files
 from deforum_helpers.cli.job_files import read_submitted
@@ -68,7 +68,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
         for field, ending in (("vid_path", ".png"), ("mask_vid_path", ".mp4"))
     },
 }
-# These are read where a tool is used, not with a film's settings.
+# These are read where a tool is used, not with a video's settings.
 OF_TOOLS = {"image_path"}
 
 
@@ -122,13 +122,13 @@ def work(folder: Path) -> Work:
 
 
 READERS: dict[str, tuple[str, Callable[[Path, Path], object]]] = {
-    "a picture": (".png", lambda path, _: open_image_file(path, setting="x").__enter__()),
-    "a picture's head": (".png", lambda path, _: check_image_file(path, setting="x")),
+    "an image": (".png", lambda path, _: open_image_file(path, setting="x").__enter__()),
+    "an image's head": (".png", lambda path, _: check_image_file(path, setting="x")),
     "a video": (".mp4", lambda path, _: inspect_video(path, setting="x")),
     "a sound": (".mp3", lambda path, _: check_soundtrack(path, find_ffmpeg(None))),
     "a settings file": (".txt", lambda path, _: read_settings_file(path)),
     "a frame's settings": (".png", lambda path, _: read_png_settings(path)),
-    "a film's settings": (".mp4", lambda path, _: read_video_settings(path)),
+    "a video's settings": (".mp4", lambda path, _: read_video_settings(path)),
     "a dropped file": (".json", lambda path, _: read_settings(path)),
     "the command line": (".txt", lambda path, _: read_submitted(path, [])),
     "a frame": (".png", lambda path, _: read_frame(path)),
@@ -138,9 +138,9 @@ READERS: dict[str, tuple[str, Callable[[Path, Path], object]]] = {
     "a model's settings": (".json", lambda path, _: read_json(path)),
     "a ControlNet": (".safetensors", lambda path, _: control_model(str(path), ())),
     "frames between frames": (".mp4", lambda path, out: interpolate_video(path, work(out))),
-    "frames between pictures": (".png", lambda path, out: interpolate_image_sequence([path, path], work(out), fps=5)),
-    "sound of pictures": (".mp3", lambda path, out: sounded(path, out)),
-    "a larger film": (".mp4", lambda path, out: upscale_video(path, work(out), model="Lanczos", factor="x2")),
+    "frames between images": (".png", lambda path, out: interpolate_image_sequence([path, path], work(out), fps=5)),
+    "sound of images": (".mp3", lambda path, out: sounded(path, out)),
+    "a larger video": (".mp4", lambda path, out: upscale_video(path, work(out), model="Lanczos", factor="x2")),
 }  # fmt: skip
 
 
@@ -148,7 +148,7 @@ READERS: dict[str, tuple[str, Callable[[Path, Path], object]]] = {
 BELOW_THE_OUTPUT_FOLDER = ("a frame", "a list of outputs")
 
 
-def drawn(folder: Path, *names: str) -> list[Path]:
+def saved_images(folder: Path, *names: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         write_frame(folder / name, np.zeros((64, 64, 3), np.uint8))
@@ -156,7 +156,7 @@ def drawn(folder: Path, *names: str) -> list[Path]:
 
 
 def sounded(path: Path, out: Path) -> object:
-    first, *_ = drawn(out / "pictures", "1.png", "2.png")
+    first, *_ = saved_images(out / "pictures", "1.png", "2.png")
     return stitch_frames(str(first), work(out), fps=5, soundtrack=path)
 
 
@@ -181,7 +181,7 @@ def replaced_by_a_pipe(path: Path) -> None:
 
 
 def test_pipes_among_frames(tmp_path: Path) -> None:
-    frames = drawn(tmp_path / "frames", "1.png", "2.png", "3.png")
+    frames = saved_images(tmp_path / "frames", "1.png", "2.png", "3.png")
     replaced_by_a_pipe(frames[1])
     assert not within(NEVER_S, lambda: is_complete_png(frames[1]))
     with pytest.raises(RenderError, match="a named pipe"):
@@ -237,7 +237,7 @@ def test_kept_settings_that_are_a_pipe_are_not_used(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("what", ["checkpoint", "settings", "frame", "manifest"])
 def test_a_run_whose_files_are_pipes(what: str, tmp_path: Path) -> None:
-    settings = SMALL | {"batch_name": "film", "skip_video_creation": True}
+    settings = SMALL | {"batch_name": "run", "skip_video_creation": True}
     made = run_job(prepare(settings, host(tmp_path)), NullEngine(), CancelToken(), lambda progress: None)
     names = {
         "checkpoint": f".{made.timestring}.checkpoint",

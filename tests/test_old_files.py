@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
-from films import host
+from small_runs import host
 
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
@@ -36,7 +36,7 @@ def named_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_an_old_file_becomes_a_video(path: Path, named_files: Path, tmp_path: Path) -> None:
     text = json.dumps(read_settings_file(path))
-    for name in ("a.png", "b.png", "half.png", "slope.png", "film.mp4"):
+    for name in ("a.png", "b.png", "half.png", "slope.png", "video.mp4"):
         text = text.replace(f"<{name}>", str(named_files / name))
     submitted = json.loads(text)
     small = {
@@ -67,7 +67,7 @@ def test_what_was_written_carelessly_is_read_as_meant(tmp_path: Path) -> None:
     assert values["angle"][7] == pytest.approx(2 * math.sin(3.5))
 
 
-def test_what_published_presets_get_away_with_is_read_as_they_were_drawn(tmp_path: Path) -> None:
+def test_what_published_presets_get_away_with_is_read_as_they_were_rendered(tmp_path: Path) -> None:
     (path,) = (path for path in FILES if path.stem == "2024_pulsing_presets")
     plan = prepare(read_settings_file(path), host(tmp_path)).plan
     values = {name: series.tolist() for name, series in plan.schedules.values.items()}

@@ -11,7 +11,7 @@ from typing import Any
 
 import PIL.Image
 import pytest
-from films import SMALL, NoisyEngine, host, prepared
+from small_runs import SMALL, NoisyEngine, host, prepared
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.messages import code_of
@@ -29,8 +29,8 @@ def problems(root: Path, overrides: dict[str, Any] | None = None, **changes: Any
     return {problem.setting: problem for problem in error.value.problems}
 
 
-def picture(folder: Path) -> Path:
-    path = folder / "picture.png"
+def image_file(folder: Path) -> Path:
+    path = folder / "image.png"
     PIL.Image.new("RGB", (64, 64)).save(path)
     return path
 
@@ -77,7 +77,7 @@ def test_one_problem_does_not_hide_another(tmp_path: Path) -> None:
     switches = ("use_mask", "use_looper", "enable_sampler_scheduling", "enable_checkpoint_scheduling")
     on = {**dict.fromkeys(switches, True), "strength": 0.5}
     assert set(problems(tmp_path, **wrong, **on)) == set(wrong)
-    right = {"init_images": f'{{"0": "{picture(tmp_path)}"}}', "checkpoint_schedule": "0:(a)"}
+    right = {"init_images": f'{{"0": "{image_file(tmp_path)}"}}', "checkpoint_schedule": "0:(a)"}
     for setting, value in wrong.items():
         assert set(problems(tmp_path, **{**on, **right, setting: value})) == {setting}
 
@@ -203,7 +203,7 @@ def test_the_digest_is_the_same_in_every_process(hash_seed: str, tmp_path: Path)
         "prompts": {"0": "a `t/3`", "2": "b --neg c"},
     }
     code = (
-        "import sys; sys.path[:0] = ['.', 'tests/render']; from pathlib import Path; from films import prepared; "
+        "import sys; sys.path[:0] = ['.', 'tests/render']; from pathlib import Path; from small_runs import prepared; "
         f"print(prepared(Path({str(tmp_path)!r}), **{changes!r}).plan.digest)"
     )
     root, environment = Path(__file__).parents[1], {**os.environ, "PYTHONHASHSEED": hash_seed}
@@ -267,7 +267,7 @@ def test_settings_at_their_defaults_leave_older_runs_their_digest(tmp_path: Path
 )
 def test_runs_of_earlier_releases_go_on(changes: dict[str, Any], digest: str) -> None:
     """Digested before plans were made faster."""
-    film = {
+    settings = {
         "max_frames": 30,
         "seed": 7,
         "zoom": "0:(1.02)",
@@ -275,7 +275,7 @@ def test_runs_of_earlier_releases_go_on(changes: dict[str, Any], digest: str) ->
         "cfg_scale_schedule": "0:(7), 16:(9)",
         "prompts": {"0": "a hill --neg blur", "12": "a lake `t`"},
     }
-    assert make_plan(load_settings(film | changes).settings, Options()).digest == digest
+    assert make_plan(load_settings(settings | changes).settings, Options()).digest == digest
 
 
 def test_a_check_digests_nothing(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from films import SMALL, host
 from hypothesis import given
 from hypothesis import strategies as st
+from small_runs import SMALL, host
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.messages import code_of
@@ -93,8 +93,8 @@ def test_choices_follow_from_the_seed_and_the_place_alone() -> None:
 )
 def test_other_texts_stay(text: str) -> None:
     assert resolved(text) == text
-    kept, problems, warnings = resolve_wildcards(Settings(prompts={"0": text}, seed=1), ())
-    assert (kept.prompts["0"], problems, warnings) == (text, (), ())
+    settings, problems, warnings = resolve_wildcards(Settings(prompts={"0": text}, seed=1), ())
+    assert (settings.prompts["0"], problems, warnings) == (text, (), ())
 
 
 @pytest.mark.parametrize(
@@ -153,11 +153,11 @@ def planned(folder: Path, **changes: Any) -> Prepared:
 
 
 def test_the_plan_and_the_saved_settings_have_the_choices(folder: Path) -> None:
-    film = {
+    settings = {
         "prompts": {"0": "a {lake|sea} __colors__ --neg {fog|rain}"},
         "animation_prompts_positive": "{oil|ink}",
     }
-    job = planned(folder, **film, wildcards=True, seed=-1)
+    job = planned(folder, **settings, wildcards=True, seed=-1)
     saved = json.loads(settings_text(job.settings))
     prompt = saved["prompts"]["0"]
     assert not {"{", "_", "|"} & set(prompt + saved["animation_prompts_positive"])
@@ -167,7 +167,7 @@ def test_the_plan_and_the_saved_settings_have_the_choices(folder: Path) -> None:
     assert request.negative_prompt == prompt.split(" --neg ")[1]
     again = planned(folder, **saved)
     assert again.plan.digest == job.plan.digest
-    assert job.submitted["prompts"] == film["prompts"]
+    assert job.submitted["prompts"] == settings["prompts"]
 
 
 def test_off_they_stay_with_a_warning(folder: Path) -> None:

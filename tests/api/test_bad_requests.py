@@ -192,8 +192,8 @@ def test_every_bad_request_has_one_answer(
         ('[{"max_frames": 3}]', 'must be an object, {"deforum_settings": ...}; found a list'),
         ("null", "found nothing"),
         ("", "found nothing"),
-        ('"film"', "found text"),
-        ('{"deforum_settings": "film"}', "an object of settings or a list of such objects; found text"),
+        ('"run"', "found text"),
+        ('{"deforum_settings": "run"}', "an object of settings or a list of such objects; found text"),
         ('{"deforum_settings": null}', "found nothing"),
         ('{"deforum_settings": 3}', "found a number"),
         ('{"deforum_settings": [{}, [], 3]}', "found a list in the list"),
@@ -309,7 +309,7 @@ RANGES = (
 
 @pytest.mark.parametrize("asked", RANGES, ids=name_of)
 def test_a_range_that_is_none_gets_the_whole_file_once(client: TestClient, asked: str) -> None:
-    (job_id,) = submit(client, {"batch_name": "film"})
+    (job_id,) = submit(client, {"batch_name": "run"})
     ended(client, job_id)
     answer = client.get(f"{API}/jobs/{job_id}/video", headers={"Range": asked.encode("latin-1")})
     assert (answer.status_code, answer.content) == (200, bytes(range(200)))

@@ -85,8 +85,8 @@ def test_what_a_bug_needs_is_in(outputs: Path) -> None:
     assert about["health"]["versions"]["python"]
     assert about["flags"]["port"] == 7860
     first = json.loads(files["jobs.json"])[0]
-    kept = {name: value for name, value in first["deforum_settings"].items() if value != "[left out]"}
-    assert kept == {"zoom": "0: (1.5)", "W": 512, "sampler": "Euler a"}
+    remaining = {name: value for name, value in first["deforum_settings"].items() if value != "[left out]"}
+    assert remaining == {"zoom": "0: (1.5)", "W": 512, "sampler": "Euler a"}
     assert first["message"] == "invalid arguments: prompts says '[left out]'; zoom is fine."
     assert (first["id"], first["status"], first["options_overrides"]) == ("batch(1)-0", "FAILED", ["sd_vae"])
     assert "2026-01-01 INFO batch(1)-0 deforum_api: prompt [left out] is used" in files[LOG_NAME]
@@ -125,4 +125,4 @@ def test_nothing_is_overwritten(outputs: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_apostrophes_are_no_quotes() -> None:
-    assert without_words("the job's film isn't 'mine, or' so", []) == "the job's film isn't '[left out]' so"
+    assert without_words("the job's video isn't 'mine, or' so", []) == "the job's video isn't '[left out]' so"

@@ -103,10 +103,10 @@ def served(work: Callable[[Connections], Any], most: int = 10) -> None:
     run_elsewhere(run())
 
 
-@pytest.mark.parametrize("begun", [b"", b"GET / HT", HEAD[:-2]])
-def test_a_request_that_does_not_come_is_waited_for_ten_seconds(begun: bytes) -> None:
+@pytest.mark.parametrize("first_bytes", [b"", b"GET / HT", HEAD[:-2]])
+def test_a_request_that_does_not_come_is_waited_for_ten_seconds(first_bytes: bytes) -> None:
     async def work(connections: Connections) -> None:
-        _, line = connections.open(begun)
+        _, line = connections.open(first_bytes)
         connections.look(HEADERS_S - SOON)
         assert not line.end
         connections.look(HEADERS_S + LATE)

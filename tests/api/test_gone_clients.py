@@ -18,7 +18,7 @@ from deforum_api.queue.jobs import JobQueue
 from tests.api.fake_renderer import WAIT_S, Renderer, ended, make_app, submit, until
 
 CLIENTS = 20
-FILM_BYTES = 32 * 2**20
+VIDEO_BYTES = 32 * 2**20
 
 
 @pytest.fixture
@@ -87,17 +87,17 @@ def listeners(jobs: JobQueue, job_id: str) -> int:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files cannot be listed on this system")
 def test_in_the_middle_of_a_download(port: int, client: TestClient, renderer: Renderer) -> None:
-    (job_id,) = submit(client, {"batch_name": "film"})
+    (job_id,) = submit(client, {"batch_name": "run"})
     job = ended(client, job_id)
-    film = Path(job["outdir"], f"{job['timestring']}.mp4")
-    film.write_bytes(bytes(FILM_BYTES))
+    video = Path(job["outdir"], f"{job['timestring']}.mp4")
+    video.write_bytes(bytes(VIDEO_BYTES))
     path = f"/deforum_api/jobs/{job_id}/video"
     downloads = [asked(port, path, b"\r\n\r\n") for _ in range(CLIENTS)]
-    assert comes(lambda: opened(film) > 0)
+    assert comes(lambda: opened(video) > 0)
     for download in downloads:
         break_off(download)
-    assert comes(lambda: opened(film) == 0)
-    assert len(client.get(path).content) == FILM_BYTES
+    assert comes(lambda: opened(video) == 0)
+    assert len(client.get(path).content) == VIDEO_BYTES
 
 
 def opened(file: Path) -> int:

@@ -20,14 +20,14 @@ from deforum_api.tab.service import QueueService
 from deforum_helpers.pipeline.host_facts import own_facts
 from tests.api.fake_renderer import WAIT_S, Renderer, ended, serving, submit
 
-BEGUN = "20260102030405"
-JOB = Job("batch(1)-0", "batch(1)", 0, "{}", "null", 1.0, 1.0, timestring=BEGUN)
+TIMESTRING = "20260102030405"
+JOB = Job("batch(1)-0", "batch(1)", 0, "{}", "null", 1.0, 1.0, timestring=TIMESTRING)
 
 
 def run_in(*folders: str | Path) -> Path:
     folder = Path(*folders)
     folder.mkdir(parents=True)
-    (folder / f"{BEGUN}_settings.txt").write_text("{}")
+    (folder / f"{TIMESTRING}_settings.txt").write_text("{}")
     return folder
 
 
@@ -38,7 +38,7 @@ def moved(tmp_path: Path) -> Iterator[tuple[TestClient, str, dict[str, Any]]]:
     renderer.gate.set()
     queue = JobQueue(renderer.check, renderer.render, roots=lambda: (tmp_path / "new",))
     with serving(queue) as client:
-        (job_id,) = submit(client, {"batch_name": "film"})
+        (job_id,) = submit(client, {"batch_name": "run"})
         assert ended(client, job_id)["status"] == "SUCCEEDED"
         links = [file["link"] for file in client.get(f"/deforum_api/jobs/{job_id}/outputs").json()]
         before = {link: client.get(link).content for link in links}
@@ -60,7 +60,7 @@ def test_files_that_are_nowhere_are_told_with_the_places(
 ) -> None:
     client, job_id, _ = moved
     (tmp_path / "new").rename(tmp_path / "elsewhere")
-    outdir = tmp_path / "old" / "img2img-images" / "film"
+    outdir = tmp_path / "old" / "img2img-images" / "run"
     for place in ("outputs", "video", "frames/0", "preview"):
         answer = client.get(f"/deforum_api/jobs/{job_id}/{place}")
         assert answer.status_code == 404
@@ -75,10 +75,10 @@ def test_files_that_are_nowhere_are_told_with_the_places(
 @pytest.mark.parametrize(
     ("outdir", "there"),
     [
-        ("/old/img2img-images/film", "img2img-images/film"),
-        ("C:\\old\\img2img-images\\film", "img2img-images/film"),
-        ("/old/films/of/today/film", "films/of/today/film"),
-        ("/old/img2img-images/film", "film"),
+        ("/old/img2img-images/run", "img2img-images/run"),
+        ("C:\\old\\img2img-images\\run", "img2img-images/run"),
+        ("/old/videos/of/today/run", "videos/of/today/run"),
+        ("/old/img2img-images/run", "run"),
     ],
 )
 def test_the_folder_is_found_by_its_name_below_the_output_folder(
@@ -89,31 +89,31 @@ def test_the_folder_is_found_by_its_name_below_the_output_folder(
 
 
 def test_a_folder_of_that_name_without_the_run_is_not_the_jobs(tmp_path: Path) -> None:
-    job = replace(JOB, outdir="/old/img2img-images/film", timestring="20250101000000")
-    run_in(tmp_path, "img2img-images", "film")
+    job = replace(JOB, outdir="/old/img2img-images/run", timestring="20250101000000")
+    run_in(tmp_path, "img2img-images", "run")
     assert located(job, (tmp_path,)) == job
 
 
 def test_what_is_where_it_was_is_looked_for_nowhere_else(tmp_path: Path) -> None:
-    job = replace(JOB, outdir=str(run_in(tmp_path, "old", "img2img-images", "film")))
-    run_in(tmp_path, "new", "img2img-images", "film")
+    job = replace(JOB, outdir=str(run_in(tmp_path, "old", "img2img-images", "run")))
+    run_in(tmp_path, "new", "img2img-images", "run")
     assert located(job, (tmp_path / "new",)) == job
     assert located(JOB, (tmp_path,)) == JOB
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
-@pytest.mark.parametrize("outdir", ["/old/img2img-images/film", "/old/../film"])
+@pytest.mark.parametrize("outdir", ["/old/img2img-images/run", "/old/../run"])
 def test_nothing_outside_of_the_output_folder_is_found(tmp_path: Path, outdir: str) -> None:
-    run_in(tmp_path, "film")
+    run_in(tmp_path, "run")
     (tmp_path / "new" / "img2img-images").mkdir(parents=True)
-    (tmp_path / "new" / "img2img-images" / "film").symlink_to(tmp_path / "film")
+    (tmp_path / "new" / "img2img-images" / "run").symlink_to(tmp_path / "run")
     job = replace(JOB, outdir=outdir)
     assert located(job, (tmp_path / "new",)) == job
 
 
 def test_a_server_on_the_moved_folder_finds_its_own_jobs(tmp_path: Path) -> None:
-    folder = run_in(tmp_path, "old", "img2img-images", "film")
-    (folder / f"{BEGUN}.mp4").write_bytes(b"film")
+    folder = run_in(tmp_path, "old", "img2img-images", "run")
+    (folder / f"{TIMESTRING}.mp4").write_bytes(b"video")
     store = SqliteStore(tmp_path / "old" / FILE_NAME)
     store.add([replace(JOB, outdir=str(folder), status="SUCCEEDED", phase="DONE")])
     store.close()
@@ -121,8 +121,8 @@ def test_a_server_on_the_moved_folder_finds_its_own_jobs(tmp_path: Path) -> None
     facts = own_facts("null", None, tmp_path / "new")
     queue = make_queue(facts, lambda: pytest.fail("nothing is rendered here"))
     service = QueueService(queue, facts)
-    assert service.files(JOB.id)["video"] == tmp_path / "new" / "img2img-images" / "film" / f"{BEGUN}.mp4"
-    assert service.job(JOB.id).folder == tmp_path / "new" / "img2img-images" / "film"
+    assert service.files(JOB.id)["video"] == tmp_path / "new" / "img2img-images" / "run" / f"{TIMESTRING}.mp4"
+    assert service.job(JOB.id).folder == tmp_path / "new" / "img2img-images" / "run"
     (tmp_path / "new" / "img2img-images").rename(tmp_path / "gone")
     assert "video" not in service.files(JOB.id)
     assert queue.close(WAIT_S)

@@ -16,12 +16,12 @@ from deforum_api.http import outputs
 from deforum_api.http.routes import outputs as routes
 from tests.api.fake_renderer import Renderer, ended, submit, until
 
-FILM = bytes(range(200))
+VIDEO_BYTES = bytes(range(200))
 
 
 @pytest.fixture
 def job_id(client: TestClient) -> str:
-    (made,) = submit(client, {"batch_name": "film"})
+    (made,) = submit(client, {"batch_name": "run"})
     assert ended(client, made)["status"] == "SUCCEEDED"
     return made
 
@@ -92,17 +92,17 @@ def test_each_file_has_its_type(client: TestClient, job_id: str, place: str, med
 @pytest.mark.parametrize(
     ("asked", "code", "content"),
     [
-        ("bytes=0-9", 206, FILM[:10]),
-        ("bytes=190-", 206, FILM[190:]),
-        ("bytes=-5", 206, FILM[-5:]),
-        ("bytes=190-999999", 206, FILM[190:]),
-        ("bytes=-999", 206, FILM),
-        ("bytes=0-0," * 10_000 + "1-1", 200, FILM),
+        ("bytes=0-9", 206, VIDEO_BYTES[:10]),
+        ("bytes=190-", 206, VIDEO_BYTES[190:]),
+        ("bytes=-5", 206, VIDEO_BYTES[-5:]),
+        ("bytes=190-999999", 206, VIDEO_BYTES[190:]),
+        ("bytes=-999", 206, VIDEO_BYTES),
+        ("bytes=0-0," * 10_000 + "1-1", 200, VIDEO_BYTES),
         ("bytes=5-2", 416, None),
         ("bytes=200-", 416, None),
         ("bytes=-0", 416, None),
-        ("bytes=-", 200, FILM),
-        ("lines=0-9", 200, FILM),
+        ("bytes=-", 200, VIDEO_BYTES),
+        ("lines=0-9", 200, VIDEO_BYTES),
     ],
 )
 def test_ranges(client: TestClient, job_id: str, asked: str, code: int, content: bytes | None) -> None:
@@ -129,7 +129,7 @@ def test_head_is_answered_as_get_is_without_the_body(client: TestClient, job_id:
 def test_head_of_a_file_tells_of_ranges_and_takes_none(client: TestClient, job_id: str) -> None:
     answer = client.head(f"/deforum_api/jobs/{job_id}/video", headers={"Range": "bytes=500-"})
     assert (answer.status_code, answer.headers["accept-ranges"]) == (200, "bytes")
-    assert answer.headers["content-length"] == str(len(FILM))
+    assert answer.headers["content-length"] == str(len(VIDEO_BYTES))
     tag = {"If-None-Match": answer.headers["etag"]}
     assert client.head(f"/deforum_api/jobs/{job_id}/video", headers=tag).status_code == 304
 
@@ -138,7 +138,7 @@ def test_head_reads_no_video_and_follows_no_job(
     client: TestClient, job_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def chunks(*_: object) -> Iterator[bytes]:
-        raise AssertionError("the film was read")
+        raise AssertionError("the video was read")
         yield b""
 
     def text(*_: object) -> str:
@@ -162,10 +162,10 @@ def test_a_download_of_a_file_that_is_another_one_by_now_begins_anew(
     path = f"/deforum_api/jobs/{job_id}/video"
     rest = {"Range": "bytes=150-", "If-Range": client.get(path).headers["etag"]}
     answer = client.get(path, headers=rest)
-    assert (answer.status_code, answer.content) == (206, FILM[150:])
-    (renderer.root / "img2img-images" / "film" / "20260102030405.mp4").write_bytes(FILM + b"longer")
+    assert (answer.status_code, answer.content) == (206, VIDEO_BYTES[150:])
+    (renderer.root / "img2img-images" / "run" / "20260102030405.mp4").write_bytes(VIDEO_BYTES + b"longer")
     answer = client.get(path, headers=rest)
-    assert (answer.status_code, answer.content) == (200, FILM + b"longer")
+    assert (answer.status_code, answer.content) == (200, VIDEO_BYTES + b"longer")
 
 
 def test_what_a_client_has_is_not_sent_again(client: TestClient, job_id: str) -> None:
@@ -177,14 +177,14 @@ def test_what_a_client_has_is_not_sent_again(client: TestClient, job_id: str) ->
 
 
 def test_the_preview_is_the_newest_frame(client: TestClient, job_id: str, renderer: Renderer) -> None:
-    folder = renderer.root / "img2img-images" / "film"
+    folder = renderer.root / "img2img-images" / "run"
     Image.new("RGB", (3, 2), (250, 10, 10)).save(folder / "20260102030405_000000007.png")
-    picture = Image.open(io.BytesIO(client.get(f"/deforum_api/jobs/{job_id}/preview").content))
-    assert (picture.format, picture.size) == ("JPEG", (3, 2))
+    image = Image.open(io.BytesIO(client.get(f"/deforum_api/jobs/{job_id}/preview").content))
+    assert (image.format, image.size) == ("JPEG", (3, 2))
 
 
 def test_a_saved_depth_map_is_sent(client: TestClient, job_id: str, renderer: Renderer) -> None:
-    (renderer.root / "img2img-images" / "film" / "20260102030405_depth_000000001.png").write_bytes(b"map")
+    (renderer.root / "img2img-images" / "run" / "20260102030405_depth_000000001.png").write_bytes(b"map")
     path = f"/deforum_api/jobs/{job_id}/frames/1?depth=true"
     assert client.get(path).content == b"map"
     assert path in [file["link"] for file in client.get(f"/deforum_api/jobs/{job_id}/outputs").json()]
@@ -204,20 +204,20 @@ def test_a_frame_that_is_on_its_way_to_the_disk_is_waited_for(
     client: TestClient, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     renderer.ending = threading.Event()
-    (job_id,) = submit(client, {"batch_name": "film"})
+    (job_id,) = submit(client, {"batch_name": "run"})
     job = until(client, job_id, lambda job: job["phase"] == "POST_PROCESSING")
     path = Path(job["outdir"]) / f"{job['timestring']}_000000003.png"
-    picture = path.read_bytes()
+    image = path.read_bytes()
     path.unlink()
     waits: list[float] = []
 
     async def written_at_the_third_look(seconds: float) -> None:
         waits.append(seconds)
         if len(waits) == 3:
-            path.write_bytes(picture)
+            path.write_bytes(image)
 
     monkeypatch.setattr(routes, "sleep", written_at_the_third_look)
-    assert client.get(f"/deforum_api/jobs/{job_id}/frames/3").content == picture
+    assert client.get(f"/deforum_api/jobs/{job_id}/frames/3").content == image
     assert len(waits) == 3
     assert client.get(f"/deforum_api/jobs/{job_id}/frames/4").status_code == 404
     assert len(waits) == 3, "nobody was told of frame 4"
@@ -246,7 +246,7 @@ def test_links_in_the_folder_are_not_followed(
 ) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")
-    folder = renderer.root / "img2img-images" / "film"
+    folder = renderer.root / "img2img-images" / "run"
     (folder / "20260102030405_000000009.png").symlink_to(secret)
     answer = client.get(f"/deforum_api/jobs/{job_id}/frames/9")
     assert (answer.status_code, answer.json()["message"]) == (404, f"The job '{job_id}' has no frame 9.")
@@ -268,7 +268,7 @@ def test_a_file_that_goes_while_it_is_asked_for_is_404(
 
 
 def test_a_frame_that_is_no_image_has_no_preview(client: TestClient, job_id: str, renderer: Renderer) -> None:
-    (renderer.root / "img2img-images" / "film" / "20260102030405_000000003.png").write_bytes(b"GIF89a")
+    (renderer.root / "img2img-images" / "run" / "20260102030405_000000003.png").write_bytes(b"GIF89a")
     assert client.get(f"/deforum_api/jobs/{job_id}/preview").status_code == 404
 
 

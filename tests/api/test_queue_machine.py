@@ -55,10 +55,10 @@ class Known:
     doomed: bool = False
     held: bool = False
     parking: bool = False
-    in_film: bool = False
-    drawn: int = 0
+    in_video: bool = False
+    generated: int = 0
     frames: int = 0
-    frames_in_film: int = 0
+    frames_in_video: int = 0
     attempt: int = 1
     delays: int = 0
     crashes: int = 0
@@ -75,14 +75,14 @@ class Known:
     def finished(self) -> bool:
         return self.state in ENDS
 
-    def leave(self, state: str, *, filmed: bool = True) -> None:
-        """Stop working; `filmed`: where it is cancelled, its frames are a video."""
+    def leave(self, state: str, *, with_video: bool = True) -> None:
+        """Stop working; `with_video`: where it is cancelled, its frames are a video."""
         self.state = "CANCELLED" if self.doomed and state in (*ENDS, "waiting") else state
         self.doomed = self.doomed and not self.finished
-        if self.state == "CANCELLED" and filmed:
-            self.frames_in_film = self.frames
-        self.held = self.parking = self.in_film = False
-        self.drawn = 0
+        if self.state == "CANCELLED" and with_video:
+            self.frames_in_video = self.frames
+        self.held = self.parking = self.in_video = False
+        self.generated = 0
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -150,10 +150,10 @@ class QueueMachine(RuleBasedStateMachine):
         """Let the working job obey a command, and wait until that is over."""
         known = self.known[job_id]
         self.puppet.commands.put(command)
-        if command in ("frame", "film") and not (known.doomed or known.parking):
-            known.drawn = min(known.drawn + (command == "frame"), FRAMES)
-            known.frames = max(known.frames, known.drawn)
-            known.in_film = known.in_film or command == "film"
+        if command in ("frame", "video") and not (known.doomed or known.parking):
+            known.generated = min(known.generated + (command == "frame"), FRAMES)
+            known.frames = max(known.frames, known.generated)
+            known.in_video = known.in_video or command == "video"
             assert self.puppet.ready.acquire(timeout=WAIT_S)
             return
         fails = command in ("fail", "lapse")
@@ -165,7 +165,7 @@ class QueueMachine(RuleBasedStateMachine):
         if command == "finish" and not known.doomed:
             known.frames = FRAMES
         ends = {"finish": "SUCCEEDED", "fail": "FAILED", "lapse": "FAILED"}
-        known.leave(ends.get(command, "paused" if known.held else "waiting"), filmed=not fails)
+        known.leave(ends.get(command, "paused" if known.held else "waiting"), with_video=not fails)
         self.take_next()
         deadline = time.monotonic() + WAIT_S
         while self.working is None and self.jobs.job(job_id).phase in WORKING and not self.over(job_id):
@@ -204,7 +204,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.take_next()
 
     @precondition(lambda self: self.working)
-    @rule(command=st.sampled_from(["frame", "frame", "film", "finish", "fail", "lapse"]))
+    @rule(command=st.sampled_from(["frame", "frame", "video", "finish", "fail", "lapse"]))
     def work(self, command: str) -> None:
         assert self.working
         self.do(command, self.working)
@@ -221,7 +221,7 @@ class QueueMachine(RuleBasedStateMachine):
         else:
             self.jobs.cancel(job_id)
             known.not_before, known.held = 0.0, False
-            if known.state == "working" or known.frames > known.frames_in_film:
+            if known.state == "working" or known.frames > known.frames_in_video:
                 known.doomed = True
                 known.state = "waiting" if known.state == "paused" else known.state
             else:
@@ -245,7 +245,7 @@ class QueueMachine(RuleBasedStateMachine):
     def pause(self, pick: int) -> None:
         job_id = self.picked(pick)
         known = self.known[job_id]
-        if known.finished or (known.in_film and not known.doomed):
+        if known.finished or (known.in_video and not known.doomed):
             refuses(AlreadyFinished, lambda: self.jobs.pause(job_id))
         elif known.doomed:
             refuses(StillEnding, lambda: self.jobs.pause(job_id))
@@ -325,7 +325,7 @@ class QueueMachine(RuleBasedStateMachine):
             known = self.known[self.working]
             known.crashes += 1
             if known.crashes >= MAX_ATTEMPTS:
-                known.leave("FAILED", filmed=False)
+                known.leave("FAILED", with_video=False)
             else:
                 known.attempt += 1
                 doomed, known.doomed = known.doomed, False

@@ -154,12 +154,12 @@ def send(sent: SentFiles, received: ReceivedFiles, *, deep: bool = False) -> lis
 
 def test_files_of_a_run_arrive_frames_first_and_whole(tmp_path: Path) -> None:
     here, there = tmp_path / "worker", tmp_path / "server"
-    run = Run(here / "images" / "film", STAMP)
+    run = Run(here / "images" / "run", STAMP)
     run.outdir.mkdir(parents=True)
     there.mkdir()
     sent, received = SentFiles(here, run), ReceivedFiles(there)
     run.manifest_path.write_text("claimed")
-    assert send(sent, received) == [f"images/film/.{STAMP}_manifest.json"]
+    assert send(sent, received) == [f"images/run/.{STAMP}_manifest.json"]
     run.resume_state_path.write_bytes(b"after 1")
     run.frame_path(0).write_bytes(b"0")
     run.settings_path.write_text("{}")
@@ -175,8 +175,8 @@ def test_files_of_a_run_arrive_frames_first_and_whole(tmp_path: Path) -> None:
     inside.parent.mkdir()
     inside.write_bytes(b"")
     run.frame_path(0).unlink()
-    assert f"- images/film/{run.frame_path(0).name}" in send(sent, received, deep=True)
-    copy = Run(there / "images" / "film", STAMP)
+    assert f"- images/run/{run.frame_path(0).name}" in send(sent, received, deep=True)
+    copy = Run(there / "images" / "run", STAMP)
     assert copy.video_path.read_bytes() == large
     assert copy.resume_state_path.read_bytes() == b"after frame 2"
     assert (copy.outdir / f"{STAMP}_upscaled" / "0.png").read_bytes() == b""
@@ -190,7 +190,7 @@ def test_files_of_a_run_arrive_frames_first_and_whole(tmp_path: Path) -> None:
 
 def test_a_run_goes_back_to_another_worker(tmp_path: Path) -> None:
     here, there = tmp_path / "server", tmp_path / "worker"
-    run = Run(here / "film", STAMP)
+    run = Run(here / "run", STAMP)
     run.outdir.mkdir(parents=True)
     there.mkdir()
     for path in (run.settings_path, run.frame_path(0), run.resume_state_path, run.manifest_path):
@@ -198,18 +198,18 @@ def test_a_run_goes_back_to_another_worker(tmp_path: Path) -> None:
     received = ReceivedFiles(there)
     for head, content in resume_pieces(here, run):
         received.write(head, content)
-    copy = Run(there / "film", STAMP)
+    copy = Run(there / "run", STAMP)
     assert copy.resume_state_path.read_text() == run.resume_state_path.name
     assert list(SentFiles(there, copy, known=True).changes(deep=True)) == []
 
 
 def test_a_file_that_stays_unfinished_gets_no_name(tmp_path: Path) -> None:
     received = ReceivedFiles(tmp_path)
-    received.write({"file": f"film/{STAMP}.mp4", "size": 10, "at": 0}, b"12345")
+    received.write({"file": f"run/{STAMP}.mp4", "size": 10, "at": 0}, b"12345")
     received.close()
-    assert list((tmp_path / "film").iterdir()) == []
+    assert list((tmp_path / "run").iterdir()) == []
     with pytest.raises(ValueError):
-        received.write({"file": f"film/{STAMP}.mp4", "size": 10, "at": 5}, b"67890")
+        received.write({"file": f"run/{STAMP}.mp4", "size": 10, "at": 5}, b"67890")
 
 
 @pytest.mark.parametrize("name", ["../a", "/a", "a/../../b", "", "a\\b", "C:/a"])

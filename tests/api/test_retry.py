@@ -367,7 +367,7 @@ def test_an_end_that_cannot_be_recorded_is_recorded_later(
 
 def test_the_same_key_gets_the_same_reply(client: TestClient, jobs: JobQueue) -> None:
     body = {"deforum_settings": {"batch_name": "a", "unknown": 1}}
-    key = {"Idempotency-Key": "film of the day"}
+    key = {"Idempotency-Key": "run of the day"}
     first = client.post("/deforum_api/batches", json=body, headers=key)
     again = client.post("/deforum_api/batches", json=body, headers=key)
     assert (first.status_code, again.status_code) == (202, 202)

@@ -140,9 +140,9 @@ def test_jobs_of_a_higher_priority_come_first_and_a_place_before_all_stays_so(st
 
 
 def test_jobs_whose_numbers_others_took_come_after_these(store: JobStore) -> None:
-    kept = store.add([job(9, 0, 1), job(9, 1, 2)])
-    assert [one.order for one in kept] == [3, 4]
-    assert store.batch("batch(9)") == kept
+    stored = store.add([job(9, 0, 1), job(9, 1, 2)])
+    assert [one.order for one in stored] == [3, 4]
+    assert store.batch("batch(9)") == stored
     assert store.next_order() == 5
 
 

@@ -76,7 +76,7 @@ def test_a_job_goes_from_queued_to_done_with_its_files(service: QueueService, re
         "20260102030405_Upscaled_x2.mp4",
         "20260102030405_RIFE_x3.mp4",
     ):
-        (done.folder / name).write_bytes(b"film")
+        (done.folder / name).write_bytes(b"video")
     assert set(service.files(second)) >= {"preview_video", "upscaled_video", "interpolated_video"}
     newest = service.newest_frame(second)
     assert newest
@@ -300,7 +300,7 @@ def test_a_finished_job_is_listed_anew_when_its_folder_changes(
     assert done.folder
     before = service.newest_frame(job_id)
     assert "upscaled_video" not in service.files(job_id)
-    (done.folder / "20260102030405_Upscaled_x2.mp4").write_bytes(b"film")
+    (done.folder / "20260102030405_Upscaled_x2.mp4").write_bytes(b"video")
     assert "upscaled_video" in service.files(job_id)
     assert before
     before.unlink()

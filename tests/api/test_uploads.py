@@ -50,7 +50,7 @@ def queue_with(renderer: Renderer, sender: Uploads | None, store: JobStore | Non
 
 @pytest.fixture
 def client(renderer: Renderer, bucket: Path) -> Iterator[TestClient]:
-    queue = queue_with(renderer, Uploads(f"file://{bucket}/films/", finished_files))
+    queue = queue_with(renderer, Uploads(f"file://{bucket}/videos/", finished_files))
     with serving(queue) as made:
         yield made
     assert queue.close(WAIT_S)
@@ -69,7 +69,7 @@ def upload_of(client: TestClient, job_id: str, *states: str) -> dict[str, Any]:
 def test_every_output_is_uploaded_and_linked(client: TestClient, bucket: Path) -> None:
     (job_id,) = submit(client, {"max_frames": 3, "batch_name": "lake"})
     job = ended(client, job_id)
-    place = f"file://{bucket}/films/{job_id.replace('(', '-').replace(')', '')}"
+    place = f"file://{bucket}/videos/{job_id.replace('(', '-').replace(')', '')}"
     assert upload_of(client, job_id, "DELIVERED")["target"] == place
     folder = Path(place.removeprefix("file://"))
     found = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -90,7 +90,7 @@ def test_only_what_succeeds_and_is_no_preview_is_uploaded(
     ended(client, good)
     upload_of(client, good, "DELIVERED")
     assert upload_of(client, broken, "WAITING")["tries"] == 0
-    assert len(list((bucket / "films").iterdir())) == 1
+    assert len(list((bucket / "videos").iterdir())) == 1
 
 
 def test_what_fails_is_tried_again_and_told_without_failing_the_job(
@@ -158,13 +158,13 @@ def test_files_that_are_rendered_at_the_start_are_uploaded_before_the_server_may
         plain(*arguments)
 
     monkeypatch.setattr(uploads, "_copy", slow)
-    (tmp_path / "film.txt").write_text('{"batch_name": "film"}')
+    (tmp_path / "run.txt").write_text('{"batch_name": "run"}')
     queue = queue_with(renderer, Uploads(f"file://{bucket}", finished_files))
-    assert run_files(queue, [str(tmp_path / "film.txt")], io.StringIO())
+    assert run_files(queue, [str(tmp_path / "run.txt")], io.StringIO())
     (folder,) = bucket.iterdir()
     assert len(list(folder.iterdir())) == len(finished_files(queue.store.page()[0])) == 8
-    renderer.plans["film"] = ModelError("broken")
-    assert not run_files(queue, [str(tmp_path / "film.txt")], io.StringIO())
+    renderer.plans["run"] = ModelError("broken")
+    assert not run_files(queue, [str(tmp_path / "run.txt")], io.StringIO())
     assert queue.close(WAIT_S)
 
 
@@ -185,7 +185,7 @@ def test_a_link_in_the_place_of_an_output_is_not_followed(bucket: Path, tmp_path
     [
         *(
             (text, "upload_url_invalid")
-            for text in ("films", "/films", "nothing://x/y", "https://x/y", "s3://")
+            for text in ("videos", "/videos", "nothing://x/y", "https://x/y", "s3://")
         ),
         ("ftp://ann:secret@host/x", "upload_url_with_login"),
     ],

@@ -192,18 +192,18 @@ def test_a_finished_job_cannot_be_paused(jobs: JobQueue) -> None:
 
 def test_motion_previews_are_made_beside_the_queue(jobs: JobQueue, renderer: Renderer) -> None:
     """Two of them, one after the other, while a job works and another waits for it."""
-    begun, done, render = threading.Event(), threading.Event(), jobs.runner.render
+    started, done, render = threading.Event(), threading.Event(), jobs.runner.render
 
     def held_unless_preview(prepared: Any, cancel: Any, report: Any) -> Any:
-        if prepared.name == "film":
-            begun.set()
+        if prepared.name == "run":
+            started.set()
             assert done.wait(WAIT_S)
         return render(prepared, cancel, report)
 
     jobs.runner.render = held_unless_preview
     try:
-        first, second = (job.id for job in jobs.submit([{"batch_name": "film"}] * 2))
-        assert begun.wait(WAIT_S)
+        first, second = (job.id for job in jobs.submit([{"batch_name": "run"}] * 2))
+        assert started.wait(WAIT_S)
         asked = [{"batch_name": name, "motion_preview_mode": True} for name in "ab"]
         for preview in jobs.submit(asked):
             until(jobs, preview.id, lambda job: job.status == "SUCCEEDED")

@@ -169,7 +169,7 @@ def test_a_reload_loses_nothing(browser: Any, url: str) -> None:
 
 def test_the_verdict_comes_back_when_a_video_has_ended(browser: Any, url: str) -> None:
     with window(browser, url) as one:
-        one.small_film(3)
+        one.short_run(3)
         job = one.generate()
         one.state(job, "done")
         one.verdict("Ready to render")
@@ -177,12 +177,12 @@ def test_the_verdict_comes_back_when_a_video_has_ended(browser: Any, url: str) -
 
 def test_a_video_from_generate_to_play_in_two_windows(browser: Any, url: str, outdir: Path) -> None:
     with window(browser, url) as one, window(browser, url) as other:
-        one.small_film(8)
+        one.short_run(8)
         job = one.generate()
-        film = one.page.locator("#deforum_run video")
-        film.wait_for()
+        video = one.page.locator("#deforum_run video")
+        video.wait_for()
         one.page.wait_for_function("document.querySelector('#deforum_run video').readyState >= 2")
-        assert film.evaluate("video => [video.videoWidth, video.duration > 0.4]") == [64, True]
+        assert video.evaluate("video => [video.videoWidth, video.duration > 0.4]") == [64, True]
         other.state(job, "done")
         one.page.reload()
         one.state(job, "done")
@@ -195,7 +195,7 @@ def test_a_video_from_generate_to_play_in_two_windows(browser: Any, url: str, ou
 
 def test_a_long_job_is_paused_resumed_and_cancelled(browser: Any, url: str) -> None:
     with window(browser, url) as one:
-        one.small_film(9000)
+        one.short_run(9000)
         job = one.generate()
         one.state(job, "running")
         one.page.locator("#deforum_run img.deforum-frame").wait_for()
@@ -241,7 +241,7 @@ def test_presets_files_and_saved_settings(browser: Any, url: str, tmp_path: Path
 
 def test_text_from_people_stays_text(browser: Any, url: str, tmp_path: Path) -> None:
     with window(browser, url) as one:
-        one.small_film(3)
+        one.short_run(3)
         one.open("Prompts")
         one.field("prompts").fill(json.dumps({"0": EVIL}))
         one.open("Run")

@@ -114,7 +114,7 @@ def test_the_keyboard_stays_at_the_button_of_its_job(browser: Any, url: str, tmp
 
 def test_what_can_be_done_to_a_job_is_in_sight_on_a_phone(browser: Any, url: str, tmp_path: Path) -> None:
     with window(browser, url, 390) as one:
-        (job,) = batch_of(one, settings_file(tmp_path, "A film with a long name that goes on and on"))
+        (job,) = batch_of(one, settings_file(tmp_path, "A video with a long name that goes on and on"))
         one.state(job, "running")
         button = one.row(job).get_by_text("Cancel")
         button.scroll_into_view_if_needed()
@@ -182,13 +182,13 @@ def test_a_stopped_run_is_picked_from_the_list_and_goes_on(browser: Any, url: st
 
 def test_dropped_frames_and_videos_give_their_settings_back(browser: Any, url: str, outdir: Path) -> None:
     with window(browser, url) as one:
-        one.small_film(4)
+        one.short_run(4)
         one.open("Run")
         one.fill("batch_name", "given_back")
         one.state(one.generate(), "done")
-        (film,) = outdir.glob("img2img-images/given_back/*.mp4")
-        frame = sorted(film.parent.glob("*_000000000.png"))[0]
-        for file in (frame, film):
+        (video,) = outdir.glob("img2img-images/given_back/*.mp4")
+        frame = sorted(video.parent.glob("*_000000000.png"))[0]
+        for file in (frame, video):
             one.page.click("#deforum_reset")
             one.page.wait_for_function("document.querySelector('#deforum_field_W input').value === '512'")
             one.drop("#deforum_drop", file)
@@ -204,7 +204,7 @@ def test_a_motion_preview_and_a_tool_make_videos(browser: Any, url: str, tmp_pat
         writer.write(np.full((32, 48, 3), 60 * number, np.uint8))
     writer.release()
     with window(browser, url) as one:
-        one.small_film(5)
+        one.short_run(5)
         known = one.listed()
         one.page.click("#deforum_preview")
         job = one.fresh(known)

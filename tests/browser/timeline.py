@@ -38,15 +38,15 @@ class Timeline:
                 self.one.fill(name, text)
         self.page.locator("#deforum_timeline_fold").evaluate("fold => fold.scrollIntoView()")
         for name, text in texts.items():
-            drawn = (
+            curve_is_drawn = (
                 f"[...document.querySelectorAll('.deforum-tl-name')].some(one => one.title === {name}Text)"
             )
             if name == "prompts":
                 frames = ", ".join(json.loads(text))
-                drawn = (
+                curve_is_drawn = (
                     f"document.querySelector('.deforum-tl-head').ariaLabel === 'Prompts at frames {frames}'"
                 )
-            self.page.wait_for_function(drawn.replace(f"{name}Text", json.dumps(f"{name}: {text}")))
+            self.page.wait_for_function(curve_is_drawn.replace(f"{name}Text", json.dumps(f"{name}: {text}")))
         self.settled()
 
     def x(self, frame: float, frames: int = 120) -> float:

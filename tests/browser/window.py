@@ -95,7 +95,7 @@ class Window:
         }"""
         return str(self.page.wait_for_function(script, arg=part).json_value())
 
-    def small_film(self, frames: int) -> None:
+    def short_run(self, frames: int) -> None:
         """Make the video of the settings small enough to wait for."""
         self.open("Run")
         self.fill("W", "64")

@@ -18,7 +18,7 @@ from deforum_helpers.camera.matrix_2d import (
     perspective_flip_matrix,
 )
 from deforum_helpers.core.errors import SettingsError
-from tests.image.pictures import golden
+from tests.image.sample_images import golden
 
 GOLDEN = golden("warp2d.json")
 angles = st.floats(-60, 60)

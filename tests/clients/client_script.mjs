@@ -8,15 +8,15 @@ const job = "batch(1)-0";
 const failure = async (promise) => promise.then(() => null, ({ message, status, errors }) => ({ message, status, errors }));
 
 const stories = {
-  async film() {
+  async run() {
     const deforum = new Deforum(url);
     const small = { W: 64, H: 64, max_frames: 4, prompts: { 0: "a hill" }, animation_mode: "2D" };
     const [{ plan, errors }] = await deforum.validate(small);
     const { job_ids: [id, other] } = await deforum.submit([small, { ...small, max_frames: 900 }]);
     const seen = [];
     for await (const { status, updates } of deforum.watch(id)) seen.push([status, updates]);
-    const film = await deforum.download(id);
-    const bytes = new Uint8Array(await film.arrayBuffer());
+    const video = await deforum.download(id);
+    const bytes = new Uint8Array(await video.arrayBuffer());
     const cancelled = await deforum.cancel(other);
     const ended = await failure(deforum.wait(other));
     const resumed = (await deforum.resume(other)).status;
@@ -27,7 +27,7 @@ const stories = {
     await deforum.forget(id);
     const forgotten = (await failure(deforum.job(id))).status;
     const refused = await failure(deforum.submit({ W: "wide" }));
-    return { plan, errors, id, other, seen, type: film.type, size: bytes.length, sizes, cancelled, ended, resumed, listed, forgotten, refused };
+    return { plan, errors, id, other, seen, type: video.type, size: bytes.length, sizes, cancelled, ended, resumed, listed, forgotten, refused };
   },
   async follow() {
     const seen = [];

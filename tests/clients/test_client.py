@@ -132,10 +132,10 @@ def test_a_host_without_deforum_is_an_error(
 
 
 def test_pauses_grow_and_stay_bounded() -> None:
-    drawn = [pause for pause, _ in zip(pauses(), range(12), strict=False)]
-    assert drawn[0] < 0.3
-    assert drawn[3] > drawn[0]
-    assert 6 <= drawn[-1] <= 10
+    waits = [pause for pause, _ in zip(pauses(), range(12), strict=False)]
+    assert waits[0] < 0.3
+    assert waits[3] > waits[0]
+    assert 6 <= waits[-1] <= 10
 
 
 def test_a_download_that_advances_uses_up_no_patience(scripted: Make, clock: Clock, tmp_path: Path) -> None:

@@ -48,20 +48,20 @@ def test_the_server_sends_the_script(deforum: Server) -> None:
 
 
 def test_a_video_from_settings_to_bytes(deforum: Server) -> None:
-    film = tell("film", deforum.url)
-    assert (film["errors"], film["plan"]["frames"]) == ([], 4)
-    numbers = [updates for _, updates in film["seen"]]
+    told = tell("run", deforum.url)
+    assert (told["errors"], told["plan"]["frames"]) == ([], 4)
+    numbers = [updates for _, updates in told["seen"]]
     assert numbers == sorted(set(numbers))
-    assert [status for status, _ in film["seen"]].index("SUCCEEDED") == len(film["seen"]) - 1
-    assert film["type"] == "video/mp4"
-    assert [film["size"]] == film["sizes"]
-    assert film["cancelled"] == [film["other"]]
-    assert "CANCELLED" in film["ended"]["message"]
-    assert film["resumed"] == "ACCEPTED"
-    assert {film["id"], film["other"]} <= set(film["listed"])
-    assert film["forgotten"] == 404
-    assert film["refused"]["status"] == 400
-    assert [one["setting"] for one in film["refused"]["errors"]] == ["W"]
+    assert [status for status, _ in told["seen"]].index("SUCCEEDED") == len(told["seen"]) - 1
+    assert told["type"] == "video/mp4"
+    assert [told["size"]] == told["sizes"]
+    assert told["cancelled"] == [told["other"]]
+    assert "CANCELLED" in told["ended"]["message"]
+    assert told["resumed"] == "ACCEPTED"
+    assert {told["id"], told["other"]} <= set(told["listed"])
+    assert told["forgotten"] == 404
+    assert told["refused"]["status"] == 400
+    assert [one["setting"] for one in told["refused"]["errors"]] == ["W"]
 
 
 def test_workers_are_drained_and_listed(deforum: Server) -> None:

@@ -25,15 +25,15 @@ LONG = {**SMALL, "max_frames": 900}
 def test_a_video_from_file_to_file(
     deforum: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = tmp_path / "film.txt"
+    settings = tmp_path / "run.txt"
     settings.write_text(json.dumps({**SMALL, "nonsense": 1}))
-    command = ["submit", str(settings), "--set", "max_frames=3", "--save", str(tmp_path / "films")]
+    command = ["submit", str(settings), "--set", "max_frames=3", "--save", str(tmp_path / "videos")]
     command += ["--priority", "7"]
     assert helpers_main([*command, "--url", deforum.url]) == 0
     printed = capsys.readouterr()
-    job_id, film = printed.out.splitlines()
-    assert film == str(tmp_path / "films" / f"{job_id}.mp4")
-    assert Path(film).read_bytes()[4:8] == b"ftyp"
+    job_id, video = printed.out.splitlines()
+    assert video == str(tmp_path / "videos" / f"{job_id}.mp4")
+    assert Path(video).read_bytes()[4:8] == b"ftyp"
     assert "nonsense" in printed.err
     assert f"{job_id} SUCCEEDED" in printed.err
     assert Client(deforum.url).job(job_id)["priority"] == 7
@@ -51,9 +51,9 @@ def test_a_tool_makes_a_video_of_a_video(
     client.wait(made)
     video = client.download(made, tmp_path / "clip.mp4")
     command = ["tool", "interpolate", f"video={video}", "times=4", "keep-pictures=true", "--url", deforum.url]
-    assert helpers_main([*command, "--save", str(tmp_path / "films")]) == 0
-    job_id, film = capsys.readouterr().out.splitlines()
-    assert film == str(tmp_path / "films" / f"{job_id}.mp4")
+    assert helpers_main([*command, "--save", str(tmp_path / "videos")]) == 0
+    job_id, video_path = capsys.readouterr().out.splitlines()
+    assert video_path == str(tmp_path / "videos" / f"{job_id}.mp4")
     assert (client.job(job_id)["kind"], client.job(job_id)["frame"]) == ("interpolate", 9)
     assert len(client.download_frames(job_id, tmp_path / "frames")) == 9
     assert main(["tool", "upscale", "factor=x9", "--url", deforum.url]) == 2
@@ -127,7 +127,7 @@ def test_the_address_stands_before_or_after_the_command(
 def test_an_unknown_setting_is_not_sent(
     deforum: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = tmp_path / "film.txt"
+    settings = tmp_path / "run.txt"
     settings.write_text(json.dumps(SMALL))
     before = len(list(Client(deforum.url).jobs()))
     assert main(["submit", str(settings), "--set", "max_frame=3", "--url", deforum.url]) == 2
@@ -145,7 +145,7 @@ def test_the_address_and_the_login_come_from_the_environment(
 def test_a_webhook_of_the_private_network_is_refused_by_the_server(
     deforum: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = tmp_path / "film.txt"
+    settings = tmp_path / "run.txt"
     settings.write_text(json.dumps(SMALL))
     assert main(["submit", str(settings), "--webhook", "http://127.0.0.1:9/", "--url", deforum.url]) == 2
     assert "webhook_url" in capsys.readouterr().err

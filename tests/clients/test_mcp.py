@@ -98,12 +98,12 @@ async def refused(client: Client, tool: str, **arguments: Any) -> str:
     return str(result.content[0].text)  # type: ignore[union-attr]
 
 
-def picture(content: Any) -> Image.Image:
+def image_of(content: Any) -> Image.Image:
     assert content.mime_type == "image/jpeg"
     return Image.open(io.BytesIO(base64.b64decode(content.data)))
 
 
-async def film_from_idea_to_pictures(client: Client) -> None:
+async def video_from_idea_to_frames(client: Client) -> None:
     """What an assistant does: look up, check, submit, watch, show."""
     assert {tool.name for tool in (await client.list_tools()).tools} == TOOLS
     found = await called(client, "list_settings", words="zoom scales")
@@ -127,19 +127,19 @@ async def film_from_idea_to_pictures(client: Client) -> None:
     shown = (
         await client.call_tool("show_frames", {"job_id": job_id, "numbers": [0, 3], "max_side_px": 64})
     ).content
-    assert [picture(one).size for one in shown[1::2]] == [(64, 64)] * 2
+    assert [image_of(one).size for one in shown[1::2]] == [(64, 64)] * 2
     newest = (await client.call_tool("show_frames", {"job_id": job_id})).content
-    assert picture(newest[1]).size == (64, 64)
+    assert image_of(newest[1]).size == (64, 64)
     outputs = await called(client, "list_outputs", job_id=job_id)
     assert outputs["pictures"] == {"frame": 4}
-    film = next(file for file in outputs["files"] if file["kind"] == "video")
-    assert Path(film["path_on_server"]).stat().st_size == film["size"]
-    with urllib.request.urlopen(film["url"]) as answer:
-        assert len(answer.read()) == film["size"]
-    await finished_film_is_a_resource(client, job_id)
+    video = next(file for file in outputs["files"] if file["kind"] == "video")
+    assert Path(video["path_on_server"]).stat().st_size == video["size"]
+    with urllib.request.urlopen(video["url"]) as answer:
+        assert len(answer.read()) == video["size"]
+    await finished_video_is_a_resource(client, job_id)
     described = await called(client, "list_video_tools")
     arguments = {
-        "video": film["path_on_server"],
+        "video": video["path_on_server"],
         "factor": described["upscale"]["properties"]["factor"]["default"],
     }
     queued = await client.call_tool("run_video_tool", {"tool": "upscale", "arguments": arguments})
@@ -148,7 +148,7 @@ async def film_from_idea_to_pictures(client: Client) -> None:
     assert (ended["status"], ended["kind"], ended["frame"]) == ("SUCCEEDED", "upscale", 4)
 
 
-async def finished_film_is_a_resource(client: Client, job_id: str) -> None:
+async def finished_video_is_a_resource(client: Client, job_id: str) -> None:
     listed = {one.name: str(one.uri) for one in (await client.list_resources()).resources}
     record = json.loads((await client.read_resource(listed[job_id])).contents[0].text)  # type: ignore[union-attr]
     assert (record["id"], record["deforum_settings"]["W"]) == (job_id, 64)
@@ -173,8 +173,8 @@ async def what_goes_wrong_is_told(client: Client) -> None:
 
 
 async def cancel_and_resume(client: Client) -> None:
-    films = [{**SMALL, "max_frames": 900}] * 2
-    job_id = (await called(client, "submit", films=films))["job_ids"][1]
+    videos = [{**SMALL, "max_frames": 900}] * 2
+    job_id = (await called(client, "submit", films=videos))["job_ids"][1]
     assert (await called(client, "watch", job_id=job_id, timeout_s=0))["status"] == "ACCEPTED"
     assert (await called(client, "cancel", id=job_id))["cancelled"] == [job_id]
     assert (await called(client, "list_jobs", status="CANCELLED"))["jobs"][0]["id"] == job_id
@@ -202,7 +202,7 @@ async def prompts_name_only_tools_that_exist(client: Client) -> None:
 
 def test_over_stdio(deforum: Server) -> None:
     async def questions(client: Client) -> None:
-        await film_from_idea_to_pictures(client)
+        await video_from_idea_to_frames(client)
         await what_goes_wrong_is_told(client)
 
     ask(over_stdio(deforum), questions, mode="legacy")  # the handshake of most assistants
@@ -210,7 +210,7 @@ def test_over_stdio(deforum: Server) -> None:
 
 def test_over_http(mcp_url: str) -> None:
     async def questions(client: Client) -> None:
-        await film_from_idea_to_pictures(client)
+        await video_from_idea_to_frames(client)
         await cancel_and_resume(client)
         await prompts_name_only_tools_that_exist(client)
 

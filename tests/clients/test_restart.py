@@ -30,7 +30,7 @@ def test_clients_outlive_a_crash_of_the_server(tmp_path: Path) -> None:
     (tmp_path / "watch.mjs").write_text(WATCH)
     first = Server(tmp_path / "outputs")
     client = Client(first.url)
-    (job_id,) = client.submit({**SMALL, "max_frames": 120}, key="one film")["job_ids"]
+    (job_id,) = client.submit({**SMALL, "max_frames": 120}, key="one video")["job_ids"]
     half_way = threading.Event()
     command = [node, "watch.mjs", first.url, job_id]
     script = subprocess.Popen(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE)
@@ -54,11 +54,11 @@ def test_clients_outlive_a_crash_of_the_server(tmp_path: Path) -> None:
     try:
         watching.join(60)
         told = script.communicate(timeout=60)[0].split()
-        assert client.submit({**SMALL, "max_frames": 120}, key="one film")["job_ids"] == [job_id]
-        film = client.download(job_id, tmp_path / "film.mp4")
+        assert client.submit({**SMALL, "max_frames": 120}, key="one video")["job_ids"] == [job_id]
+        video = client.download(job_id, tmp_path / "video.mp4")
         assert len(client.download_frames(job_id, tmp_path / "frames")) == 120
     finally:
         second.close()
         script.kill()
     assert frames[-1] == 120
-    assert told == ["SUCCEEDED", "120", str(film.stat().st_size)]
+    assert told == ["SUCCEEDED", "120", str(video.stat().st_size)]

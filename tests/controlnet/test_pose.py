@@ -96,10 +96,10 @@ def test_the_neck_is_between_the_shoulders() -> None:
 def test_limbs_in_their_hues() -> None:
     joints: list[Joint | None] = [None] * 18
     joints[1], joints[2] = Joint(100, 100), Joint(200, 100)  # neck and right shoulder: the first limb, red
-    picture = skeleton_pixels([tuple(joints)], 512, 512)
-    assert tuple(picture[100, 150]) == (153, 0, 0)
-    assert tuple(picture[100, 100]) == (255, 85, 0)
-    assert not picture[120:].any()
+    image = skeleton_pixels([tuple(joints)], 512, 512)
+    assert tuple(image[100, 150]) == (153, 0, 0)
+    assert tuple(image[100, 100]) == (255, 85, 0)
+    assert not image[120:].any()
     joints[2] = None
     alone = skeleton_pixels([tuple(joints)], 512, 512)
     assert not alone[100, 150].any()
@@ -141,8 +141,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_with_the_real_networks(cache: Path) -> None:
     look = PreprocessorSettings("openpose", "Just Resize", processor_res=128)
     machine = Preprocessors(torch.device("cpu"))
-    picture = machine.control_image(torch.rand(3, 96, 128), look, 64, 48)
-    assert picture.shape == (3, 48, 64)
+    image = machine.control_image(torch.rand(3, 96, 128), look, 64, 48)
+    assert image.shape == (3, 48, 64)
     finder = make_pose_finder("cpu")
     heat = finder._joints(pixel_values=torch.zeros(1, 3, 256, 192)).heatmaps
     assert heat.shape == (1, 17, 64, 48)

@@ -27,16 +27,16 @@ STRETCH = "Just Resize"
 
 def square(size: int = 64, ground: int = 230, ink: int = 30) -> np.ndarray:
     """A dark square in the middle of a bright image."""
-    picture = np.full((size, size, 3), ground, np.uint8)
-    picture[size // 4 : -size // 4, size // 4 : -size // 4] = ink
-    return picture
+    image = np.full((size, size, 3), ground, np.uint8)
+    image[size // 4 : -size // 4, size // 4 : -size // 4] = ink
+    return image
 
 
-def shown(picture: np.ndarray, module: str, size: int = 64, **fields: Any) -> np.ndarray:
+def shown(image: np.ndarray, module: str, size: int = 64, **fields: Any) -> np.ndarray:
     look = PreprocessorSettings(
         module, fields.pop("resize_mode", STRETCH), **{"pixel_perfect": True, **fields}
     )
-    return to_bytes(Preprocessors(CPU).control_image(from_bytes(picture), look, size, size))
+    return to_bytes(Preprocessors(CPU).control_image(from_bytes(image), look, size, size))
 
 
 def test_all_resize_modes_are_known() -> None:
@@ -44,9 +44,9 @@ def test_all_resize_modes_are_known() -> None:
 
 
 def test_none_and_invert() -> None:
-    picture = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
-    assert np.array_equal(shown(picture, "none"), picture)
-    assert np.array_equal(shown(picture, "invert"), 255 - picture)
+    image = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
+    assert np.array_equal(shown(image, "none"), image)
+    assert np.array_equal(shown(image, "invert"), 255 - image)
 
 
 def test_canny_finds_the_square() -> None:
@@ -66,9 +66,9 @@ def test_thresholds_of_canny() -> None:
 
 
 def test_lines_are_where_it_is_darker_than_around() -> None:
-    picture = square()
-    picture[20:44, 20:44] = 230  # only an outline of 4 pixels is left
-    lines = shown(picture, "lineart_standard")[..., 0]
+    image = square()
+    image[20:44, 20:44] = 230  # only an outline of 4 pixels is left
+    lines = shown(image, "lineart_standard")[..., 0]
     assert lines[17, 30] > 100
     assert lines[5, 5] == 0
     assert lines[17, 30] > 3 * lines[32, 32]
@@ -84,9 +84,9 @@ def test_soft_edges() -> None:
 
 
 def test_strokes() -> None:
-    picture = np.full((64, 64, 3), 200, np.uint8)
-    picture[30:33] = 60
-    strokes = shown(picture, "scribble_xdog")
+    image = np.full((64, 64, 3), 200, np.uint8)
+    image[30:33] = 60
+    strokes = shown(image, "scribble_xdog")
     assert set(np.unique(strokes)) == {0, 255}
     assert strokes[31].all()
     assert not strokes[:20].any()
@@ -97,17 +97,17 @@ def test_strokes() -> None:
 
 
 def test_black_and_white() -> None:
-    picture = square()
-    assert np.array_equal(shown(picture, "threshold"), np.where(picture > 127, 255, 0))
-    assert shown(picture, "threshold", threshold_a=10).all()
+    image = square()
+    assert np.array_equal(shown(image, "threshold"), np.where(image > 127, 255, 0))
+    assert shown(image, "threshold", threshold_a=10).all()
 
 
 def test_tile_has_no_detail() -> None:
-    picture = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
-    assert np.array_equal(shown(picture, "tile_resample"), picture)
-    coarse = shown(picture, "tile_resample", threshold_a=8).astype(float)
-    assert np.abs(np.diff(coarse, axis=1)).mean() < np.abs(np.diff(picture.astype(float), axis=1)).mean() / 5
-    assert coarse.mean() == pytest.approx(picture.mean(), abs=3)
+    image = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
+    assert np.array_equal(shown(image, "tile_resample"), image)
+    coarse = shown(image, "tile_resample", threshold_a=8).astype(float)
+    assert np.abs(np.diff(coarse, axis=1)).mean() < np.abs(np.diff(image.astype(float), axis=1)).mean() / 5
+    assert coarse.mean() == pytest.approx(image.mean(), abs=3)
 
 
 def test_blurred() -> None:
@@ -116,10 +116,10 @@ def test_blurred() -> None:
 
 
 def test_colours_become_grey() -> None:
-    picture = np.full((64, 64, 3), (200, 100, 50), np.uint8)
-    assert (shown(picture, "recolor_intensity") == 200).all()
-    assert (shown(picture, "recolor_intensity", threshold_a=2) == round((200 / 255) ** 2 * 255)).all()
-    grey = shown(picture, "recolor_luminance")
+    image = np.full((64, 64, 3), (200, 100, 50), np.uint8)
+    assert (shown(image, "recolor_intensity") == 200).all()
+    assert (shown(image, "recolor_intensity", threshold_a=2) == round((200 / 255) ** 2 * 255)).all()
+    grey = shown(image, "recolor_luminance")
     assert (grey == grey[0, 0, 0]).all()
     assert 110 < grey[0, 0, 0] < 150
 
@@ -127,9 +127,9 @@ def test_colours_become_grey() -> None:
 @pytest.mark.parametrize("module", [name for name in MODULES if name != "openpose"])
 @pytest.mark.parametrize("mode", CN_RESIZE_MODES)
 def test_all_fill_the_frame(module: str, mode: str) -> None:
-    picture = np.random.default_rng(2).integers(0, 256, (48, 90, 3), np.uint8)
+    image = np.random.default_rng(2).integers(0, 256, (48, 90, 3), np.uint8)
     look = PreprocessorSettings(module, mode, pixel_perfect=True)
-    made = Preprocessors(CPU).control_image(from_bytes(picture), look, 96, 64)
+    made = Preprocessors(CPU).control_image(from_bytes(image), look, 96, 64)
     assert made.shape == (3, 64, 96)
     assert made.dtype == torch.float32
     assert 0 <= float(made.min()) <= float(made.max()) <= 1
@@ -143,16 +143,16 @@ def test_what_is_not_there_is_told() -> None:
 def test_sizes_at_which_is_looked(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, ...]] = []
 
-    def canny(picture: np.ndarray, low: float, high: float) -> np.ndarray:
-        seen.append(picture.shape[:2])
-        return preprocessors.canny(picture, low, high)
+    def canny(image: np.ndarray, low: float, high: float) -> np.ndarray:
+        seen.append(image.shape[:2])
+        return preprocessors.canny(image, low, high)
 
     monkeypatch.setattr(preprocessors, "_FILTERS", {"canny": canny})
-    picture = square(100)[:50]
+    image = square(100)[:50]
     for fields in ({"processor_res": 200}, {"processor_res": -1}, {"processor_res": 64}):
-        shown(picture, "canny", pixel_perfect=False, **fields)
-    shown(picture, "canny")
-    shown(picture, "canny", resize_mode="Outer Fit (Shrink to Fit)")
+        shown(image, "canny", pixel_perfect=False, **fields)
+    shown(image, "canny")
+    shown(image, "canny", resize_mode="Outer Fit (Shrink to Fit)")
     shown(np.zeros((1, 5000, 3), np.uint8), "canny", pixel_perfect=False, processor_res=512)
     assert seen == [(200, 400), (512, 1024), (64, 128), (64, 128), (32, 64), (2, 8192)]
 
@@ -194,16 +194,16 @@ def test_near_things_are_bright(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Preprocessors(CPU)
     for module in ("depth_midas", "depth_zoe", "depth_anything"):
         look = PreprocessorSettings(module, STRETCH, pixel_perfect=True)
-        picture = machine.control_image(from_bytes(square()), look, 64, 64)
-        assert torch.allclose(picture[:, 0], torch.linspace(0, 1, 64).expand(3, 64), atol=0.02)
+        image = machine.control_image(from_bytes(square()), look, 64, 64)
+        assert torch.allclose(image[:, 0], torch.linspace(0, 1, 64).expand(3, 64), atol=0.02)
     assert made == ["zoe"]
 
 
 def test_metres_are_turned_round_without_their_outliers() -> None:
     metres = torch.linspace(1, 2, 100).repeat(100, 1)
     metres[0, 0], metres[99, 99] = 0.001, 900.0
-    picture = control_depth(metres, far_is_large=True)
-    assert float(picture[0, 50, 1]) > 0.95
-    assert float(picture[0, 50, 90]) == 0.0
-    assert 0.3 < float(picture[0, 50, 50]) < 0.6
+    image = control_depth(metres, far_is_large=True)
+    assert float(image[0, 50, 1]) > 0.95
+    assert float(image[0, 50, 90]) == 0.0
+    assert 0.3 < float(image[0, 50, 50]) < 0.6
     assert (control_depth(torch.full((4, 4), 2.0), far_is_large=False) == 0.5).all()

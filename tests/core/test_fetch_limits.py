@@ -284,15 +284,15 @@ def test_a_cache_is_bounded_in_bytes_and_files(tmp_path: Path) -> None:
     for number in range(10):
         file.write_bytes(b"x" * 10)
         cache.keep((str(number), "image"), file, str(number), head())
-    kept = [number for number in range(10) if cache.find((str(number), "image"))]
-    assert kept == [7, 8, 9]
+    cached = [number for number in range(10) if cache.find((str(number), "image"))]
+    assert cached == [7, 8, 9]
     file.write_bytes(b"x" * 85)
     cache.keep(("large", "image"), file, "large", head())
     assert [number for number in range(10) if cache.find((str(number), "image"))] == [9]
     file.write_bytes(b"x" * 101)
     cache.keep(("too large", "image"), file, "", head())
     assert cache.find(("too large", "image")) is None
-    (lying, *others) = {kept.path.parent for key in ("large",) if (kept := cache.find((key, "image")))}
+    (lying, *others) = {cached.path.parent for key in ("large",) if (cached := cache.find((key, "image")))}
     assert not others
     assert sum(path.stat().st_size for path in lying.iterdir() if path.name.isdigit()) == 95
 
@@ -320,9 +320,9 @@ def test_nothing_is_fresh_for_ever(tmp_path: Path, clock: Clock) -> None:
     cache.keep(("told", "image"), file, "", head(Cache_Control="max-age=99999999999"))
     cache.keep(("untold", "image"), file, "", head())
     for name, fresh_s in (("told", LONGEST_FRESH_S), ("untold", DEFAULT_FRESH_S)):
-        kept = cache.find((name, "image"))
-        assert kept is not None
-        assert kept.fresh_until == clock.now + fresh_s
+        cached = cache.find((name, "image"))
+        assert cached is not None
+        assert cached.fresh_until == clock.now + fresh_s
 
 
 def test_calls_that_hang_are_given_up_and_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,9 +57,9 @@ def test_plain_files_are_written_read_renamed_and_removed(tmp_path: Path, way: s
         above.take(folder, "file.txt", "moved.txt")
         assert above.has("moved.txt")
         assert not folder.has("file.txt")
-    with appearing(tmp_path / "a" / "film.mp4") as part:
-        part.write_bytes(b"film")
-    assert sorted(os.listdir(tmp_path / "a")) == ["b", "film.mp4", "moved.txt"]
+    with appearing(tmp_path / "a" / "clip.mp4") as part:
+        part.write_bytes(b"video")
+    assert sorted(os.listdir(tmp_path / "a")) == ["b", "clip.mp4", "moved.txt"]
     remove_file(tmp_path / "a" / "moved.txt")
     remove_file(tmp_path / "a" / "moved.txt")
     assert not is_file(tmp_path / "a" / "moved.txt")

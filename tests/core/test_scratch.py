@@ -34,12 +34,12 @@ def left(folder: Path, *, lock: bool = True) -> Path:
 
 
 def test_a_folder_goes_with_whoever_needs_it(temporary: Path) -> None:
-    kept, dropped = ScratchFolder(VIDEO), ScratchFolder(FETCHED)
-    (kept.path / "a.txt").write_text("a")
+    remaining, dropped = ScratchFolder(VIDEO), ScratchFolder(FETCHED)
+    (remaining.path / "a.txt").write_text("a")
     del dropped
-    assert [path.name for path in temporary.iterdir()] == [kept.path.name]
-    kept.remove()
-    kept.remove()
+    assert [path.name for path in temporary.iterdir()] == [remaining.path.name]
+    remaining.remove()
+    remaining.remove()
     assert not list(temporary.iterdir())
 
 
@@ -48,7 +48,7 @@ def test_what_killed_programs_left_is_removed_and_nothing_else(temporary: Path) 
     gone = [left(temporary / f"{prefix}0000") for prefix in (VIDEO, FETCHED)]
     stays = [
         left(temporary / f"{VIDEO}unlocked", lock=False),
-        left(temporary / "somebodys-film-0000"),
+        left(temporary / "somebodys-run-0000"),
     ]
     (temporary / f"{VIDEO}file").write_text("a file")
     for path in stays:

@@ -30,7 +30,7 @@ def pipeline_of(folder: Path, name: str, **parts: Any) -> Any:
     return pipeline
 
 
-def picture(pipeline: Any, **options: Any) -> torch.Tensor:
+def pipeline_image(pipeline: Any, **options: Any) -> torch.Tensor:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.filterwarnings("ignore", "__array", DeprecationWarning)
         return pipeline(output_type="pt", **options).images[0]
@@ -43,7 +43,7 @@ def test_text_to_image(kind: str, tiny: Callable[[str], Path], request_for: Requ
     )
     name = "StableDiffusionXLPipeline" if kind == "sdxl" else "StableDiffusionPipeline"
     absent = {} if kind == "sdxl" else {"safety_checker": None, "requires_safety_checker": False}
-    theirs = picture(
+    theirs = pipeline_image(
         pipeline_of(tiny(kind), name, **absent),
         prompt="a hill",
         negative_prompt="blurry",
@@ -60,7 +60,7 @@ def test_lcm(tiny: Callable[[str], Path], request_for: RequestMaker) -> None:
     ours = make_engine("diffusers", checkpoint=str(tiny("lcm")), device="cpu").generate(
         request_for(sampler="LCM", scheduler="Turbo", steps=1), CancelToken()
     )
-    theirs = picture(
+    theirs = pipeline_image(
         pipeline_of(
             tiny("lcm"),
             "LatentConsistencyModelPipeline",
@@ -86,7 +86,7 @@ def test_sd3(tiny: Callable[[str], Path], request_for: RequestMaker) -> None:
     )
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0)
     absent = {"text_encoder_3": None, "tokenizer_3": None, "image_encoder": None, "feature_extractor": None}
-    theirs = picture(
+    theirs = pipeline_image(
         pipeline_of(tiny("sd3"), "StableDiffusion3Pipeline", scheduler=scheduler, **absent),
         prompt="a hill",
         negative_prompt="blurry",
@@ -108,7 +108,7 @@ def test_flux(tiny: Callable[[str], Path], request_for: RequestMaker) -> None:
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True)
     absent = {"image_encoder": None, "feature_extractor": None}
     pipeline = pipeline_of(tiny("flux"), "FluxPipeline", scheduler=scheduler, **absent)
-    theirs = picture(
+    theirs = pipeline_image(
         pipeline,
         prompt="a hill",
         width=32,
@@ -188,7 +188,7 @@ def test_flow_families(kind: str, tiny: Callable[[str], Path], request_for: Requ
         **dict.fromkeys(reference.absent),
     )
     options = {**reference.options, **({} if reference.cfg is None else dict([reference.cfg]))}
-    theirs = picture(
+    theirs = pipeline_image(
         pipeline,
         prompt="a hill",
         width=32,
@@ -217,7 +217,7 @@ def test_chroma(tiny: Callable[[str], Path], request_for: RequestMaker) -> None:
             f"{side}prompt_embeds": embeds[:, :read],
             f"{side}prompt_attention_mask": mask[:, :read],
         }
-    theirs = picture(
+    theirs = pipeline_image(
         pipeline,
         width=32,
         height=48,

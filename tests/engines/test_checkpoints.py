@@ -170,7 +170,7 @@ def test_what_is_no_safetensors_file(tmp_path: Path, content: bytes) -> None:
         describe_checkpoint(str(tmp_path / "m.safetensors"))
 
 
-def test_an_engine_says_so_before_it_draws(folder: Path) -> None:
+def test_an_engine_says_so_before_it_generates(folder: Path) -> None:
     change(folder / "model_index.json", _class_name="EvilPipeline")
     with refuses(ModelError, "pipeline_unsupported", "EvilPipeline"):
         make_engine("diffusers", checkpoint=str(folder))
@@ -189,13 +189,13 @@ def test_videos_may_ask_for_the_checkpoints_and_vaes_beside_their_own(
     facts = own_facts("diffusers", str(models / "one"), tmp_path / "out")
     assert facts.checkpoints == ("one", "three.safetensors", "three", "two")
     assert facts.vaes == ("soft",)
-    film = {"W": 64, "max_frames": 4, "diffusion_cadence": 1, "enable_checkpoint_scheduling": True}
-    prepared = prepare(film | {"checkpoint_schedule": "0:(one), 2:(three)"}, facts, {"sd_vae": "soft"})
+    settings = {"W": 64, "max_frames": 4, "diffusion_cadence": 1, "enable_checkpoint_scheduling": True}
+    prepared = prepare(settings | {"checkpoint_schedule": "0:(one), 2:(three)"}, facts, {"sd_vae": "soft"})
     requests = [key.request for key in prepared.plan.key_frames]
     assert [request.checkpoint for request in requests] == ["one", "one", "three", "three"]
     assert {request.vae for request in requests} == {"soft"}
     with pytest.raises(SettingsError, match=r"'four'.*expected one of: one, three\.safetensors, three, two"):
-        prepare(film | {"checkpoint_schedule": "0:(four)"}, facts)
+        prepare(settings | {"checkpoint_schedule": "0:(four)"}, facts)
 
 
 @pytest.mark.parametrize("engine", ["null", "demo"])

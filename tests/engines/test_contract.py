@@ -45,11 +45,11 @@ class TestEngine:
         self, engine_maker: Callable[[], Engine], request_for: RequestMaker
     ) -> None:
         request = request_for(width_px=34, height_px=50, steps=1)
-        drawn = engine_maker().generate(request, CancelToken())
+        generated = engine_maker().generate(request, CancelToken())
         redrawn = engine_maker().generate(
-            replace(request, init_image=drawn, denoising_strength=0.5), CancelToken()
+            replace(request, init_image=generated, denoising_strength=0.5), CancelToken()
         )
-        for image in (drawn, redrawn):
+        for image in (generated, redrawn):
             assert image.shape == (3, 50, 34)
             assert image.dtype == torch.float32
             assert 0 <= image.min() <= image.max() <= 1
@@ -65,11 +65,11 @@ class TestEngine:
             prompt="snow", steps=3, seed=9, sampler="DPM++ 2M SDE", init_image=init, tiling=True, clip_skip=2
         )
         one, other = engine_maker(), engine_maker()
-        pictures = [one.generate(request, CancelToken()) for request in (first, second, first)]
+        images = [one.generate(request, CancelToken()) for request in (first, second, first)]
         reversed_order = [other.generate(request, CancelToken()) for request in (second, first)]
-        assert torch.equal(pictures[0], pictures[2])
-        assert torch.equal(pictures[0], reversed_order[1])
-        assert torch.equal(pictures[1], reversed_order[0])
+        assert torch.equal(images[0], images[2])
+        assert torch.equal(images[0], reversed_order[1])
+        assert torch.equal(images[1], reversed_order[0])
 
     def test_the_init_image_is_left_alone(
         self, engine_maker: Callable[[], Engine], request_for: RequestMaker
@@ -88,7 +88,7 @@ class TestEngine:
         request = request_for(init_image=torch.rand(3, 48, 32), denoising_strength=strength, steps=2)
         assert torch.isfinite(engine_maker().generate(request, CancelToken())).all()
 
-    def test_a_cancelled_job_draws_nothing(
+    def test_a_cancelled_job_generates_nothing(
         self, engine_maker: Callable[[], Engine], request_for: RequestMaker
     ) -> None:
         token = CancelToken()

@@ -76,38 +76,38 @@ def control(**changes: Any) -> Control:
     return Control(**{**fields, **changes})
 
 
-def draw(engine: DiffusionEngine, request: GenerateRequest, *controls: Control) -> torch.Tensor:
+def generate(engine: DiffusionEngine, request: GenerateRequest, *controls: Control) -> torch.Tensor:
     return engine.generate(replace(request, controls=controls), CancelToken())
 
 
 def test_weight_0_is_no_control_net(engine: DiffusionEngine, request_for: RequestMaker) -> None:
-    plain = draw(engine, request_for())
-    assert torch.equal(draw(engine, request_for(), control(weight=0.0)), plain)
-    assert torch.equal(draw(engine, request_for(), control(weight=0.0, model="not there")), plain)
-    assert not torch.equal(draw(engine, request_for(), control()), plain)
-    assert torch.equal(draw(engine, request_for()), plain)
+    plain = generate(engine, request_for())
+    assert torch.equal(generate(engine, request_for(), control(weight=0.0)), plain)
+    assert torch.equal(generate(engine, request_for(), control(weight=0.0, model="not there")), plain)
+    assert not torch.equal(generate(engine, request_for(), control()), plain)
+    assert torch.equal(generate(engine, request_for()), plain)
 
 
 @pytest.mark.parametrize("kind", ["sd1", "sdxl"])
 def test_the_image_steers(models: Path, request_for: RequestMaker, kind: str) -> None:
     engine = make_engine("diffusers", checkpoint=str(models / "checkpoints" / kind), device="cpu")
     model = "wide" if kind == "sdxl" else "lines"
-    pictures = [
-        draw(engine, request_for(), control(model=model, image=image))
+    images = [
+        generate(engine, request_for(), control(model=model, image=image))
         for image in (stripes(), stripes(2), stripes())
     ]
-    assert torch.equal(pictures[0], pictures[2])
-    assert not torch.equal(pictures[0], pictures[1])
-    faint = draw(engine, request_for(), control(model=model, weight=1e-3))
-    plain = draw(engine, request_for())
-    assert (faint - plain).abs().max() < (pictures[0] - plain).abs().max() / 10
+    assert torch.equal(images[0], images[2])
+    assert not torch.equal(images[0], images[1])
+    faint = generate(engine, request_for(), control(model=model, weight=1e-3))
+    plain = generate(engine, request_for())
+    assert (faint - plain).abs().max() < (images[0] - plain).abs().max() / 10
 
 
 def test_units_add_up(engine: DiffusionEngine, request_for: RequestMaker) -> None:
-    both = draw(engine, request_for(), control(weight=0.5), control(unit=2, weight=0.5))
-    torch.testing.assert_close(both, draw(engine, request_for(), control()), atol=1e-5, rtol=0)
-    mixed = draw(engine, request_for(), control(), control(unit=2, model="others"))
-    assert not torch.equal(mixed, draw(engine, request_for(), control()))
+    both = generate(engine, request_for(), control(weight=0.5), control(unit=2, weight=0.5))
+    torch.testing.assert_close(both, generate(engine, request_for(), control()), atol=1e-5, rtol=0)
+    mixed = generate(engine, request_for(), control(), control(unit=2, model="others"))
+    assert not torch.equal(mixed, generate(engine, request_for(), control()))
 
 
 class Watched:
@@ -136,9 +136,9 @@ def test_start_and_end_bound_the_steps(
     steps: int,
 ) -> None:
     watched = Watched(engine, monkeypatch)
-    drawn = draw(engine, request_for(steps=8), control(guidance_start=start, guidance_end=end))
+    generated = generate(engine, request_for(steps=8), control(guidance_start=start, guidance_end=end))
     assert watched.batches == [2] * steps
-    assert torch.equal(drawn, draw(engine, request_for(steps=8))) is (steps == 0)
+    assert torch.equal(generated, generate(engine, request_for(steps=8))) is (steps == 0)
 
 
 def test_shares_of_image_to_image_count_the_steps_that_run(
@@ -146,7 +146,7 @@ def test_shares_of_image_to_image_count_the_steps_that_run(
 ) -> None:
     watched = Watched(engine, monkeypatch)
     request = request_for(steps=8, init_image=stripes(), denoising_strength=0.5)
-    draw(engine, request, control(guidance_start=0.5))
+    generate(engine, request, control(guidance_start=0.5))
     assert len(watched.batches) == 2  # of 5 steps those with the shares 0.6 and 0.8, and none of 0.4
 
 
@@ -208,9 +208,11 @@ def test_a_mask_bounds_every_layer() -> None:
 
 
 @pytest.mark.parametrize("mode", ["My prompt is more important", "ControlNet is more important"])
-def test_modes_draw_differently(engine: DiffusionEngine, request_for: RequestMaker, mode: str) -> None:
-    balanced = draw(engine, request_for(), control())
-    assert not torch.equal(draw(engine, request_for(), control(control_mode=mode)), balanced)
+def test_control_modes_generate_different_images(
+    engine: DiffusionEngine, request_for: RequestMaker, mode: str
+) -> None:
+    balanced = generate(engine, request_for(), control())
+    assert not torch.equal(generate(engine, request_for(), control(control_mode=mode)), balanced)
 
 
 def test_only_towards_the_prompt_without_guidance_is_the_ramp(
@@ -218,30 +220,30 @@ def test_only_towards_the_prompt_without_guidance_is_the_ramp(
 ) -> None:
     """At a CFG scale of 1 there is no other side, so both modes are the same."""
     modes = ("My prompt is more important", "ControlNet is more important")
-    one, other = (draw(engine, request_for(cfg_scale=1.0), control(control_mode=mode)) for mode in modes)
+    one, other = (generate(engine, request_for(cfg_scale=1.0), control(control_mode=mode)) for mode in modes)
     assert torch.equal(one, other)
 
 
 def test_masks_of_a_request(engine: DiffusionEngine, request_for: RequestMaker) -> None:
-    plain, full = draw(engine, request_for()), draw(engine, request_for(), control())
+    plain, full = generate(engine, request_for()), generate(engine, request_for(), control())
     nowhere = control(mask=torch.zeros(48, 32))
-    assert torch.equal(draw(engine, request_for(), nowhere), plain)
+    assert torch.equal(generate(engine, request_for(), nowhere), plain)
     everywhere = control(mask=torch.ones(96, 64))
-    torch.testing.assert_close(draw(engine, request_for(), everywhere), full, atol=1e-5, rtol=0)
+    torch.testing.assert_close(generate(engine, request_for(), everywhere), full, atol=1e-5, rtol=0)
     once = request_for(steps=1)
     for side in (slice(0, 16), slice(16, 32)):
         half = torch.zeros(48, 32)
         half[:, side] = 1
-        changed = (draw(engine, once, control(mask=half)) - draw(engine, once)).abs()
+        changed = (generate(engine, once, control(mask=half)) - generate(engine, once)).abs()
         assert changed[..., side].mean() > 1.2 * changed.mean()
 
 
 def test_the_preprocessor_comes_first(engine: DiffusionEngine, request_for: RequestMaker) -> None:
-    inverted = draw(engine, request_for(), control(module="invert"))
-    given = draw(engine, request_for(), control(image=1 - stripes()))
+    inverted = generate(engine, request_for(), control(module="invert"))
+    given = generate(engine, request_for(), control(image=1 - stripes()))
     assert torch.equal(inverted, given)
     with refuses(MissingFeature, "preprocessor_missing", "'dreams'", "none, invert"):
-        draw(engine, request_for(), control(module="dreams"))
+        generate(engine, request_for(), control(module="dreams"))
 
 
 def test_odd_sizes_and_masks_of_repainting(engine: DiffusionEngine, request_for: RequestMaker) -> None:
@@ -249,9 +251,9 @@ def test_odd_sizes_and_masks_of_repainting(engine: DiffusionEngine, request_for:
     where[:20] = 1
     image = torch.rand(3, 45, 31, generator=torch.Generator().manual_seed(1))
     request = request_for(width_px=31, height_px=45, init_image=image, mask=where, denoising_strength=0.7)
-    drawn = draw(engine, request, control(resize_mode="Inner Fit (Scale to Fit)"))
-    assert drawn.shape == (3, 45, 31)
-    assert not torch.equal(drawn, draw(engine, request))
+    generated = generate(engine, request, control(resize_mode="Inner Fit (Scale to Fit)"))
+    assert generated.shape == (3, 45, 31)
+    assert not torch.equal(generated, generate(engine, request))
 
 
 def test_with_prompts_one_by_one(engine: DiffusionEngine, request_for: RequestMaker) -> None:
@@ -259,15 +261,15 @@ def test_with_prompts_one_by_one(engine: DiffusionEngine, request_for: RequestMa
     long = ", ".join(["a hill"] * 60)
     mode = "ControlNet is more important"
     request = request_for(prompt=f"{long} AND snow:0.5")
-    drawn = draw(engine, request, control(control_mode=mode))
-    assert not torch.equal(drawn, draw(engine, request))
+    generated = generate(engine, request, control(control_mode=mode))
+    assert not torch.equal(generated, generate(engine, request))
 
 
 def test_loaded_once(engine: DiffusionEngine, request_for: RequestMaker) -> None:
-    draw(engine, request_for(), control())
+    generate(engine, request_for(), control())
     _, loaded = engine._loaded or pytest.fail("nothing is loaded")
     networks = dict(loaded.control_nets)
-    draw(engine, request_for(seed=2), control(low_vram=True))
+    generate(engine, request_for(seed=2), control(low_vram=True))
     assert all(loaded.control_nets[path] is network for path, network in networks.items())
     assert set(networks.values()) <= set(loaded.modules())
 
@@ -278,7 +280,7 @@ def test_a_few_are_kept(models: Path, tmp_path: Path, request_for: RequestMaker)
         shutil.copytree(models / "ControlNet" / "lines", tmp_path / "ControlNet" / f"n{number}")
     engine = make_engine("diffusers", checkpoint=str(tmp_path / "sd1"), device="cpu")
     for number in (0, 1, 2, 3, 4, 0, 5, 6):
-        draw(engine, request_for(steps=1), control(model=f"n{number}"))
+        generate(engine, request_for(steps=1), control(model=f"n{number}"))
     assert engine._loaded is not None
     assert [path.name for path in engine._loaded[1].control_nets] == ["n3", "n4", "n0", "n5", "n6"]
 
@@ -287,9 +289,9 @@ def test_a_single_file_is_the_folder(
     models: Path, engine: DiffusionEngine, request_for: RequestMaker, lonely: Path
 ) -> None:
     own = make_engine("diffusers", checkpoint=str(lonely.parents[1] / "sd1"), device="cpu")
-    wanted = draw(engine, request_for(), control())
-    assert torch.equal(draw(own, request_for(), control(model="Lines_fp [12345678]")), wanted)
-    assert torch.equal(draw(own, request_for(), control(model=str(lonely))), wanted)
+    wanted = generate(engine, request_for(), control())
+    assert torch.equal(generate(own, request_for(), control(model="Lines_fp [12345678]")), wanted)
+    assert torch.equal(generate(own, request_for(), control(model=str(lonely))), wanted)
 
 
 @pytest.fixture
@@ -336,7 +338,7 @@ def test_files_that_are_none(
     save_file(change(weights(models)), lonely.with_name(f"{name}.safetensors"))
     engine = make_engine("diffusers", checkpoint=str(lonely.parents[1] / "sd1"), device="cpu")
     with refuses(ModelError, code, name):
-        draw(engine, request_for(), control(model=name))
+        generate(engine, request_for(), control(model=name))
 
 
 def test_names(models: Path, lonely: Path) -> None:
@@ -381,12 +383,12 @@ def test_families(models: Path, request_for: RequestMaker, engine: DiffusionEngi
     with refuses(ModelError, "controlnet_misfit", "'wide'", "text width 64", "text width 32"):
         check_fit(control_model("wide", folders), str(checkpoints / "sd1"))
     with refuses(ModelError, "controlnet_misfit", "'wide'"):
-        draw(engine, request_for(), control(model="wide"))
+        generate(engine, request_for(), control(model="wide"))
     with refuses(ModelError, "controlnets_unsupported"):
         check_fit(control_model("lines", folders), str(checkpoints / "sd3"))
     other = make_engine("diffusers", checkpoint=str(checkpoints / "sd3"), device="cpu")
     with refuses(ModelError, "controlnets_unsupported"):
-        draw(other, request_for(), control())
+        generate(other, request_for(), control())
 
 
 def test_units_act_while_noise_is_found_as_well(
@@ -409,7 +411,7 @@ def test_units_act_while_noise_is_found_as_well(
         denoising_strength=0.4,
         noise_source="inverted",
     )
-    draw(engine, request, control(weight=1.5))
+    generate(engine, request, control(weight=1.5))
     latents, init = came[0]
     spread = float(init.max() - init.min())
     assert 10 * torch.log10(spread**2 / ((latents - init) ** 2).mean()) >= 40

@@ -133,9 +133,9 @@ def test_a_new_engine_renders(toy: str, tmp_path: Path) -> None:
     frames = sorted((tmp_path / "out").rglob("*_0*.png"))
     assert len(frames) == 2
     for frame in frames:
-        picture = read_frame(frame)
-        assert picture.shape == (64, 64, 3)
-        assert np.array_equal(np.unique(picture.reshape(-1, 3), axis=0), [[0, 255, 0]])
+        image = read_frame(frame)
+        assert image.shape == (64, 64, 3)
+        assert np.array_equal(np.unique(image.reshape(-1, 3), axis=0), [[0, 255, 0]])
 
 
 def test_an_engine_that_takes_a_checkpoint_asks_for_it(

@@ -144,7 +144,7 @@ def test_between_two_directions_the_features_turn() -> None:
 
 
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
-def test_the_engine_draws_another_image_with_it(
+def test_the_engine_generates_another_image_with_it(
     tiny: Callable[[str], Path], request_for: Callable[..., GenerateRequest], family: str
 ) -> None:
     engine = make_engine("diffusers", checkpoint=str(tiny(family)), device="cpu")

@@ -36,7 +36,7 @@ def engine(tiny: TinyMaker) -> DiffusionEngine:
     return make_engine("diffusers", checkpoint=str(tiny("sd1")), device="cpu")
 
 
-def draw(engine: DiffusionEngine, request: GenerateRequest) -> torch.Tensor:
+def generate(engine: DiffusionEngine, request: GenerateRequest) -> torch.Tensor:
     return engine.generate(request, CancelToken())
 
 
@@ -55,7 +55,10 @@ class TestPrompts:
         self, engine: DiffusionEngine, request_for: RequestMaker, one: str, other: str
     ) -> None:
         torch.testing.assert_close(
-            draw(engine, request_for(prompt=one)), draw(engine, request_for(prompt=other)), atol=2e-3, rtol=0
+            generate(engine, request_for(prompt=one)),
+            generate(engine, request_for(prompt=other)),
+            atol=2e-3,
+            rtol=0,
         )
 
     @pytest.mark.parametrize(
@@ -65,38 +68,42 @@ class TestPrompts:
     def test_what_makes_another_image(
         self, engine: DiffusionEngine, request_for: RequestMaker, prompt: str
     ) -> None:
-        assert not torch.equal(draw(engine, request_for(prompt=prompt)), draw(engine, request_for()))
+        assert not torch.equal(generate(engine, request_for(prompt=prompt)), generate(engine, request_for()))
 
     def test_long_prompts_are_read_to_their_end(
         self, engine: DiffusionEngine, request_for: RequestMaker
     ) -> None:
         long = ", ".join(["a hill"] * 60)
-        one = draw(engine, request_for(prompt=long + " snow"))
-        assert not torch.equal(one, draw(engine, request_for(prompt=long + " red")))
+        one = generate(engine, request_for(prompt=long + " snow"))
+        assert not torch.equal(one, generate(engine, request_for(prompt=long + " red")))
 
     @pytest.mark.parametrize("kind", ["sd1", "sdxl", "sd3", "flux"])
     def test_every_family_hears_the_prompt(
         self, tiny: TinyMaker, request_for: RequestMaker, kind: str
     ) -> None:
         engine = make_engine("diffusers", checkpoint=str(tiny(kind)), device="cpu")
-        pictures = [draw(engine, request_for(prompt=text)) for text in ("a hill", "red snow", "(a hill:1.4)")]
-        assert not torch.equal(pictures[0], pictures[1])
-        assert not torch.equal(pictures[0], pictures[2])
+        images = [
+            generate(engine, request_for(prompt=text)) for text in ("a hill", "red snow", "(a hill:1.4)")
+        ]
+        assert not torch.equal(images[0], images[1])
+        assert not torch.equal(images[0], images[2])
 
     def test_embeddings_are_made_once_and_equal_fresh_ones(
         self, engine: DiffusionEngine, tiny: TinyMaker, request_for: RequestMaker
     ) -> None:
-        first = draw(engine, request_for())
+        first = generate(engine, request_for())
         encoder = engine._loaded[1].parts["text_encoder"]
         calls: list[int] = []
         encoder.register_forward_hook(lambda *_: calls.append(1))
-        assert torch.equal(draw(engine, request_for()), first)
+        assert torch.equal(generate(engine, request_for()), first)
         assert calls == []
-        draw(engine, request_for(prompt="snow"))
-        draw(engine, request_for(clip_skip=2))
+        generate(engine, request_for(prompt="snow"))
+        generate(engine, request_for(clip_skip=2))
         assert len(calls) == 3, "the new prompt, and both prompts at another clip skip"
         fresh = make_engine("diffusers", checkpoint=str(tiny("sd1")), device="cpu")
-        assert torch.equal(draw(fresh, request_for(prompt="snow")), draw(engine, request_for(prompt="snow")))
+        assert torch.equal(
+            generate(fresh, request_for(prompt="snow")), generate(engine, request_for(prompt="snow"))
+        )
 
     def test_the_cache_keeps_the_latest(self) -> None:
         cache = EmbeddingCache(size=2)
@@ -117,10 +124,10 @@ class TestPrompts:
     @pytest.mark.parametrize(("kind", "same"), [("sd1", False), ("sd2", False), ("sdxl", True)])
     def test_clip_skip(self, tiny: TinyMaker, request_for: RequestMaker, kind: str, same: bool) -> None:
         engine = make_engine("diffusers", checkpoint=str(tiny(kind)), device="cpu")
-        pictures = [draw(engine, request_for(clip_skip=skip)) for skip in (1, 2, 3, 12)]
-        assert torch.equal(pictures[0], pictures[1]) is same, "XL takes the last layer but one by itself"
-        assert not torch.equal(pictures[1], pictures[2])
-        assert torch.equal(pictures[2], pictures[3]), "no more layers are left out than there are"
+        images = [generate(engine, request_for(clip_skip=skip)) for skip in (1, 2, 3, 12)]
+        assert torch.equal(images[0], images[1]) is same, "XL takes the last layer but one by itself"
+        assert not torch.equal(images[1], images[2])
+        assert torch.equal(images[2], images[3]), "no more layers are left out than there are"
 
 
 class TestFastAutoencoder:
@@ -139,8 +146,8 @@ class TestFastAutoencoder:
     ) -> None:
         exact, fast = exact_and_fast
         first = request_for(prompt="a river valley", width_px=128, height_px=128, sampler="DPM++ 2M")
-        image = draw(exact, first)
-        assert psnr_db(draw(fast, first), image) >= 45
+        image = generate(exact, first)
+        assert psnr_db(generate(fast, first), image) >= 45
         following = replace(
             first,
             init_image=image,
@@ -148,9 +155,9 @@ class TestFastAutoencoder:
             noise_source="inverted",
             autoencoder_correction=True,
         )
-        found = draw(fast, following)
-        assert psnr_db(found, draw(exact, following)) >= 45
-        assert torch.equal(draw(fast, following), found)
+        found = generate(fast, following)
+        assert psnr_db(found, generate(exact, following)) >= 45
+        assert torch.equal(generate(fast, following), found)
         assert found.dtype == torch.float32
         dtypes = [model.autoencoder.vae.dtype for model in (exact._loaded[1], fast._loaded[1])]
         assert dtypes == [torch.float32, torch.bfloat16]
@@ -159,7 +166,7 @@ class TestFastAutoencoder:
         self, engine: DiffusionEngine, monkeypatch: pytest.MonkeyPatch, request_for: RequestMaker
     ) -> None:
         monkeypatch.setattr(engine_module, "has_fast_bfloat16", lambda device: True)
-        draw(engine, request_for(steps=1))
+        generate(engine, request_for(steps=1))
         assert engine._loaded[1].autoencoder.vae.dtype == torch.float32
 
     @pytest.mark.parametrize(("found", "fast"), [({"avx512_bf16": True}, True), ({"avx2": True}, False)])
@@ -225,40 +232,46 @@ class TestSizes:
         assert padded.shape[2] - height < multiple
         assert torch.equal(canvas.cropped(padded), image)
 
-    def test_the_demo_model_draws_on_multiples_of_64(self, request_for: RequestMaker) -> None:
+    def test_the_demo_model_generates_at_multiples_of_64(self, request_for: RequestMaker) -> None:
         engine = make_engine("demo", device="cpu")
         sizes: list[torch.Size] = []
-        draw(engine._engine, request_for(steps=1))
+        generate(engine._engine, request_for(steps=1))
         network = engine._engine._loaded[1].network
         network.register_forward_hook(lambda module, args, output: sizes.append(args[0].shape))
-        assert draw(engine._engine, request_for(width_px=100, height_px=130, steps=1)).shape == (3, 130, 100)
+        assert generate(engine._engine, request_for(width_px=100, height_px=130, steps=1)).shape == (
+            3,
+            130,
+            100,
+        )
         assert sizes == [torch.Size([2, 12, 12, 8])]
 
     def test_seed_resize_keeps_the_middle(self, engine: DiffusionEngine, request_for: RequestMaker) -> None:
-        plain = draw(engine, request_for(width_px=64, height_px=64))
-        resized = draw(engine, request_for(width_px=64, height_px=64, seed_resize_from_px=(32, 32)))
-        same = draw(engine, request_for(width_px=64, height_px=64, seed_resize_from_px=(64, 64)))
+        plain = generate(engine, request_for(width_px=64, height_px=64))
+        resized = generate(engine, request_for(width_px=64, height_px=64, seed_resize_from_px=(32, 32)))
+        same = generate(engine, request_for(width_px=64, height_px=64, seed_resize_from_px=(64, 64)))
         assert not torch.equal(plain, resized)
         assert torch.equal(plain, same)
 
 
 class TestNoise:
     def test_subseed(self, engine: DiffusionEngine, request_for: RequestMaker) -> None:
-        off = draw(engine, request_for(subseed=5, subseed_strength=0.0))
-        assert torch.equal(off, draw(engine, request_for()))
-        half = draw(engine, request_for(subseed=5, subseed_strength=0.5))
+        off = generate(engine, request_for(subseed=5, subseed_strength=0.0))
+        assert torch.equal(off, generate(engine, request_for()))
+        half = generate(engine, request_for(subseed=5, subseed_strength=0.5))
         assert not torch.equal(half, off)
-        full = draw(engine, request_for(subseed=5, subseed_strength=1.0))
-        torch.testing.assert_close(full, draw(engine, request_for(seed=5)), atol=1e-3, rtol=0)
+        full = generate(engine, request_for(subseed=5, subseed_strength=1.0))
+        torch.testing.assert_close(full, generate(engine, request_for(seed=5)), atol=1e-3, rtol=0)
 
     def test_noise_multiplier_belongs_to_image_to_image(
         self, engine: DiffusionEngine, request_for: RequestMaker
     ) -> None:
         init = torch.rand(3, 48, 32)
         request = request_for(init_image=init, denoising_strength=0.5)
-        assert not torch.equal(draw(engine, request), draw(engine, replace(request, noise_multiplier=0.8)))
+        assert not torch.equal(
+            generate(engine, request), generate(engine, replace(request, noise_multiplier=0.8))
+        )
         assert torch.equal(
-            draw(engine, request_for()), draw(engine, replace(request_for(), noise_multiplier=0.8))
+            generate(engine, request_for()), generate(engine, replace(request_for(), noise_multiplier=0.8))
         )
 
 
@@ -278,19 +291,19 @@ class TestNetworkState:
     def test_a_change_lasts_for_one_image(
         self, engine: DiffusionEngine, request_for: RequestMaker, change: dict[str, object]
     ) -> None:
-        before = draw(engine, request_for())
-        assert not torch.equal(draw(engine, request_for(**change)), before)
-        assert torch.equal(draw(engine, request_for()), before)
+        before = generate(engine, request_for())
+        assert not torch.equal(generate(engine, request_for(**change)), before)
+        assert torch.equal(generate(engine, request_for()), before)
 
     def test_a_change_is_undone_after_an_error(
         self, engine: DiffusionEngine, request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        before = draw(engine, request_for())
+        before = generate(engine, request_for())
         with monkeypatch.context() as patched:
             patched.setattr(engine._loaded[1].network, "forward", lambda *_, **__: 1 / 0)
             with pytest.raises(ZeroDivisionError):
-                draw(engine, request_for(tiling=True, freeu=FreeU(1.2, 1.4, 0.9, 0.2)))
-        assert torch.equal(draw(engine, request_for()), before)
+                generate(engine, request_for(tiling=True, freeu=FreeU(1.2, 1.4, 0.9, 0.2)))
+        assert torch.equal(generate(engine, request_for()), before)
 
 
 class TestModels:
@@ -300,14 +313,14 @@ class TestModels:
         torch.manual_seed(1)
         tiny_models.autoencoder().save_pretrained(str(tmp_path / "other"))
         tiny_models.autoencoder(latent_channels=8).save_pretrained(str(tmp_path / "foreign"))
-        own = draw(engine, request_for())
-        other = draw(engine, request_for(vae=str(tmp_path / "other")))
+        own = generate(engine, request_for())
+        other = generate(engine, request_for(vae=str(tmp_path / "other")))
         assert not torch.equal(other, own)
-        assert torch.equal(draw(engine, request_for()), own)
+        assert torch.equal(generate(engine, request_for()), own)
         with refuses(ModelError, "vae_misfit", "8"):
-            draw(engine, request_for(vae=str(tmp_path / "foreign")))
+            generate(engine, request_for(vae=str(tmp_path / "foreign")))
         with refuses(ModelError, "vae_not_found", "'nowhere'"):
-            draw(engine, request_for(vae="nowhere"))
+            generate(engine, request_for(vae="nowhere"))
 
     def test_a_vae_beside_the_checkpoint_has_a_name(
         self, tiny: TinyMaker, tmp_path: Path, request_for: RequestMaker
@@ -316,9 +329,9 @@ class TestModels:
         torch.manual_seed(1)
         tiny_models.autoencoder().save_pretrained(str(tmp_path / "VAE" / "soft"))
         engine = make_engine("diffusers", checkpoint=str(tmp_path / "models" / "one"), device="cpu")
-        named = draw(engine, request_for(vae="soft"))
-        assert not torch.equal(named, draw(engine, request_for()))
-        assert torch.equal(named, draw(engine, request_for(vae=str(tmp_path / "VAE" / "soft"))))
+        named = generate(engine, request_for(vae="soft"))
+        assert not torch.equal(named, generate(engine, request_for()))
+        assert torch.equal(named, generate(engine, request_for(vae=str(tmp_path / "VAE" / "soft"))))
 
     def test_a_scheduled_checkpoint_is_a_neighbour(
         self, tiny: TinyMaker, tmp_path: Path, request_for: RequestMaker
@@ -326,12 +339,12 @@ class TestModels:
         shutil.copytree(tiny("sd1"), tmp_path / "one")
         shutil.copytree(tiny("sd2"), tmp_path / "two")
         engine = make_engine("diffusers", checkpoint=str(tmp_path / "one"), device="cpu")
-        own = draw(engine, request_for())
+        own = generate(engine, request_for())
         two = make_engine("diffusers", checkpoint=str(tiny("sd2")), device="cpu")
-        assert torch.equal(draw(engine, request_for(checkpoint="two")), draw(two, request_for()))
-        assert torch.equal(draw(engine, request_for()), own)
+        assert torch.equal(generate(engine, request_for(checkpoint="two")), generate(two, request_for()))
+        assert torch.equal(generate(engine, request_for()), own)
         with refuses(ModelError, "checkpoint_not_found", "'three'"):
-            draw(engine, request_for(checkpoint="three"))
+            generate(engine, request_for(checkpoint="three"))
 
     def test_broken_weights_are_named(
         self, tiny: TinyMaker, tmp_path: Path, request_for: RequestMaker
@@ -340,13 +353,13 @@ class TestModels:
         weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
         weights.write_bytes(weights.read_bytes()[:1000])
         with refuses(ModelError, "model_damaged", "unet of the model 'broken'"):
-            draw(make_engine("diffusers", checkpoint=str(folder), device="cpu"), request_for())
+            generate(make_engine("diffusers", checkpoint=str(folder), device="cpu"), request_for())
 
     def test_an_image_of_nan_is_an_error(self, engine: DiffusionEngine, request_for: RequestMaker) -> None:
-        draw(engine, request_for())
+        generate(engine, request_for())
         engine._loaded[1].network.conv_in.weight.fill_(float("nan"))
         with refuses(NotFinite, "image_not_finite"):
-            draw(engine, request_for())
+            generate(engine, request_for())
 
     @pytest.mark.parametrize(
         "error",
@@ -368,7 +381,7 @@ class TestModels:
         model = engine._model(None, None)
         monkeypatch.setattr(model.network, "forward", fail)
         with refuses(OutOfMemory, "engine_out_of_memory", "32x48") as caught:
-            draw(engine, request_for())
+            generate(engine, request_for())
         assert caught.value.retryable
 
     def test_other_errors_stay_themselves(
@@ -379,7 +392,7 @@ class TestModels:
 
         monkeypatch.setattr(engine._model(None, None).network, "forward", fail)
         with pytest.raises(RuntimeError, match="shapes"):
-            draw(engine, request_for())
+            generate(engine, request_for())
 
 
 class TestLoras:
@@ -414,15 +427,15 @@ class TestLoras:
     def test_a_lora_changes_the_image_and_leaves_no_trace(
         self, engine: DiffusionEngine, request_for: RequestMaker, name: str
     ) -> None:
-        plain = draw(engine, request_for())
-        inked = draw(engine, request_for(prompt=f"a hill<lora:{name}:0.8>"))
+        plain = generate(engine, request_for())
+        inked = generate(engine, request_for(prompt=f"a hill<lora:{name}:0.8>"))
         assert not torch.equal(inked, plain)
-        assert torch.equal(draw(engine, request_for()), plain)
-        assert torch.equal(draw(engine, request_for(prompt=f"a hill<lora:{name}:0.8>")), inked)
+        assert torch.equal(generate(engine, request_for()), plain)
+        assert torch.equal(generate(engine, request_for(prompt=f"a hill<lora:{name}:0.8>")), inked)
 
     def test_weights_count(self, engine: DiffusionEngine, request_for: RequestMaker) -> None:
         plain, weak, strong, twice, two_kinds = (
-            draw(engine, request_for(prompt=f"a hill{tags}"))
+            generate(engine, request_for(prompt=f"a hill{tags}"))
             for tags in (
                 "<lora:both:0>",
                 "<lora:both:0.5>",
@@ -431,7 +444,7 @@ class TestLoras:
                 "<lora:both:0.5:1>",
             )
         )
-        assert torch.equal(plain, draw(engine, request_for()))
+        assert torch.equal(plain, generate(engine, request_for()))
         assert torch.equal(strong, twice)
         assert not torch.equal(weak, strong)
         assert not torch.equal(two_kinds, strong)
@@ -442,8 +455,8 @@ class TestLoras:
         self, engine: DiffusionEngine, request_for: RequestMaker, name: str
     ) -> None:
         """The checks told of it; no name leads out of the folder."""
-        plain = draw(engine, request_for(prompt="a hill"))
-        assert torch.equal(draw(engine, request_for(prompt=f"a hill<lora:{name}:1>")), plain)
+        plain = generate(engine, request_for(prompt="a hill"))
+        assert torch.equal(generate(engine, request_for(prompt=f"a hill<lora:{name}:1>")), plain)
 
     def test_a_video_reads_a_lora_once_and_says_nothing(
         self,
@@ -452,40 +465,42 @@ class TestLoras:
         monkeypatch: pytest.MonkeyPatch,
         capfd: pytest.CaptureFixture[str],
     ) -> None:
-        plain = draw(engine, request_for())
+        plain = generate(engine, request_for())
         capfd.readouterr()
         read: list[str] = []
         load = lora._load
         monkeypatch.setattr(lora, "_load", lambda *of: (read.append(of[1]), load(*of)))
         tags = ("<lora:ink:1>", "<lora:ink:0.5>", "<lora:ink:1>", "<lora:ink:1><lora:both:1>")
-        strong, weak, strong_again, two = (draw(engine, request_for(prompt=f"a hill{tag}")) for tag in tags)
+        strong, weak, strong_again, two = (
+            generate(engine, request_for(prompt=f"a hill{tag}")) for tag in tags
+        )
         assert read == ["ink", "ink", "both"]
         assert torch.equal(strong, strong_again)
         assert not torch.equal(strong, weak)
         assert not torch.equal(strong, two)
-        assert torch.equal(draw(engine, request_for()), plain)
+        assert torch.equal(generate(engine, request_for()), plain)
         assert capfd.readouterr() == ("", "")
 
     def test_a_lora_that_was_trained_on_is_read_again(
         self, engine: DiffusionEngine, request_for: RequestMaker, loras: Path
     ) -> None:
-        before = draw(engine, request_for(prompt="a hill<lora:words:1>"))
+        before = generate(engine, request_for(prompt="a hill<lora:words:1>"))
         file = loras / "folder" / "words.safetensors"
         save_file({name: 2 * tensor for name, tensor in load_file(file).items()}, file)
         os.utime(file, ns=(1, 1))
-        assert not torch.equal(draw(engine, request_for(prompt="a hill<lora:words:1>")), before)
+        assert not torch.equal(generate(engine, request_for(prompt="a hill<lora:words:1>")), before)
 
     def test_a_lora_of_another_model_is_named(
         self, engine: DiffusionEngine, request_for: RequestMaker
     ) -> None:
         with refuses(ModelError, "lora_misfit", "'foreign'"):
-            draw(engine, request_for(prompt="<lora:foreign:1>"))
-        draw(engine, request_for())
+            generate(engine, request_for(prompt="<lora:foreign:1>"))
+        generate(engine, request_for())
 
     def test_without_a_folder_there_are_no_loras(self, tiny: TinyMaker, request_for: RequestMaker) -> None:
         engine = make_engine("diffusers", checkpoint=str(tiny("sd1")), device="cpu")
-        plain = draw(engine, request_for(prompt="a hill"))
-        assert torch.equal(draw(engine, request_for(prompt="a hill<lora:ink:1>")), plain)
+        plain = generate(engine, request_for(prompt="a hill"))
+        assert torch.equal(generate(engine, request_for(prompt="a hill<lora:ink:1>")), plain)
 
 
 def test_the_tiny_models_are_what_the_index_says(tiny: TinyMaker) -> None:

@@ -38,7 +38,7 @@ def engine_of(folder: Path) -> DiffusionEngine:
     return make_engine("diffusers", checkpoint=str(folder), device="cpu")
 
 
-def draw(engine: DiffusionEngine, request: GenerateRequest) -> torch.Tensor:
+def generate(engine: DiffusionEngine, request: GenerateRequest) -> torch.Tensor:
     return engine.generate(request, CancelToken())
 
 
@@ -56,14 +56,14 @@ class TestFamilies:
             request_for(steps=2, negative_prompt="red"),
             request_for(steps=2, cfg_scale=1.0),
         ]
-        first, *others = (draw(engine, request) for request in requests)
+        first, *others = (generate(engine, request) for request in requests)
         assert all((first - other).abs().max() > 1e-4 for other in others)
 
     def test_a_run_is_cancelled_between_steps(
         self, kind: str, tiny: TinyMaker, request_for: RequestMaker
     ) -> None:
         engine, token = engine_of(tiny(kind)), CancelToken()
-        draw(engine, request_for(steps=1))
+        generate(engine, request_for(steps=1))
         calls: list[int] = []
 
         def counted(*_: object) -> None:
@@ -82,7 +82,7 @@ class TestFamilies:
         folder = shutil.copytree(tiny(kind), tmp_path / "models" / "tiny")
         (tmp_path / "Lora").mkdir()
         engine = engine_of(folder)
-        plain = draw(engine, request_for(steps=2))
+        plain = generate(engine, request_for(steps=2))
         layer = KINDS[kind][1]
         height, width = engine._loaded[1].network.get_submodule(layer).weight.shape
         generator = torch.Generator().manual_seed(4)
@@ -91,9 +91,9 @@ class TestFamilies:
             f"transformer.{layer}.lora_B.weight": torch.randn(height, 2, generator=generator),
         }
         save_file(tensors, str(tmp_path / "Lora" / "ink.safetensors"))
-        inked = draw(engine, request_for(steps=2, prompt="a hill<lora:ink:1>"))
+        inked = generate(engine, request_for(steps=2, prompt="a hill<lora:ink:1>"))
         assert (inked - plain).abs().max() > 1e-4
-        assert torch.equal(draw(engine, request_for(steps=2)), plain)
+        assert torch.equal(generate(engine, request_for(steps=2)), plain)
 
     @pytest.mark.parametrize("component", ["transformer", "vae", "text_encoder", "tokenizer"])
     def test_a_missing_part_is_named_with_its_place(
@@ -116,7 +116,7 @@ def test_the_scheduler_is_the_makers_unless_one_is_named(
 ) -> None:
     engine = engine_of(tiny(kind))
     automatic, simple, karras, joined = (
-        draw(engine, request_for(steps=3, sampler=sampler, scheduler=scheduler))
+        generate(engine, request_for(steps=3, sampler=sampler, scheduler=scheduler))
         for sampler, scheduler in (
             ("DPM++ 2M", "Automatic"),
             ("DPM++ 2M", "Simple"),
@@ -136,15 +136,15 @@ def test_weights_of_words_are_told_to_have_no_effect(
     engine = engine_of(tiny(kind))
     weighted = request_for(steps=1, prompt="a (hill:1.4)")
     assert len(engine.warnings(weighted)) == 1
-    assert torch.equal(draw(engine, weighted), draw(engine, request_for(steps=1)))
+    assert torch.equal(generate(engine, weighted), generate(engine, request_for(steps=1)))
 
 
 def test_distilled_klein_reads_neither_cfg_nor_the_negative_prompt(
     tiny: TinyMaker, request_for: RequestMaker
 ) -> None:
     engine = engine_of(tiny("flux2-klein-distilled"))
-    plain = draw(engine, request_for(cfg_scale=1.0))
-    assert torch.equal(draw(engine, request_for(cfg_scale=7.0, negative_prompt="red")), plain)
+    plain = generate(engine, request_for(cfg_scale=1.0))
+    assert torch.equal(generate(engine, request_for(cfg_scale=7.0, negative_prompt="red")), plain)
     assert len(engine.warnings(request_for(cfg_scale=7.0))) == 1
     assert engine.warnings(request_for(cfg_scale=1.0)) == ()
 

@@ -24,7 +24,7 @@ def engine(request: pytest.FixtureRequest, tiny: Callable[[str], Path]) -> Engin
     return make_engine("diffusers", checkpoint=str(tiny(request.param)), device="cpu")
 
 
-def drawn(engine: Engine, request: GenerateRequest) -> torch.Tensor:
+def generated(engine: Engine, request: GenerateRequest) -> torch.Tensor:
     return engine.generate(request, CancelToken())
 
 
@@ -42,10 +42,10 @@ def init_image() -> torch.Tensor:
 def test_what_is_not_masked_stays(engine: Engine, request_for: RequestMaker, sampler: str) -> None:
     """With an empty mask the latents lead back to the init image, whatever the network says."""
     request = request_for(width_px=128, height_px=64, steps=3, sampler=sampler, init_image=init_image())
-    kept = drawn(engine, request_with(request, torch.zeros(64, 128)))
-    reference = drawn(engine, request_with(request, None, denoising_strength=0.0, steps=1000))
-    free = drawn(engine, request)
-    assert (kept - reference).abs().mean() < 0.5 * (free - reference).abs().mean()
+    protected = generated(engine, request_with(request, torch.zeros(64, 128)))
+    reference = generated(engine, request_with(request, None, denoising_strength=0.0, steps=1000))
+    free = generated(engine, request)
+    assert (protected - reference).abs().mean() < 0.5 * (free - reference).abs().mean()
 
 
 def request_with(request: GenerateRequest, mask: torch.Tensor | None, **changes: object) -> GenerateRequest:
@@ -56,17 +56,17 @@ def test_a_full_mask_is_none(engine: Engine, request_for: RequestMaker) -> None:
     request = request_for(
         width_px=128, height_px=64, steps=2, init_image=init_image(), denoising_strength=0.7
     )
-    full = drawn(engine, request_with(request, torch.ones(64, 128)))
-    assert (full - drawn(engine, request)).abs().max() < 2e-3
+    full = generated(engine, request_with(request, torch.ones(64, 128)))
+    assert (full - generated(engine, request)).abs().max() < 2e-3
 
 
 def test_the_content_is_what_the_area_begins_from(engine: Engine, request_for: RequestMaker) -> None:
     request = request_for(
         width_px=128, height_px=64, steps=6, init_image=init_image(), denoising_strength=0.5
     )
-    pictures = [
-        drawn(engine, request_with(request, right_half(64, 128), mask_content=content))
+    images = [
+        generated(engine, request_with(request, right_half(64, 128), mask_content=content))
         for content in ("picture", "noise", "nothing")
     ]
     for one, other in ((0, 1), (0, 2), (1, 2)):
-        assert (pictures[one] - pictures[other]).abs().max() > 1e-3
+        assert (images[one] - images[other]).abs().max() > 1e-3

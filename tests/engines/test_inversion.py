@@ -110,7 +110,7 @@ class TestRoundTrip:
     ) -> None:
         engine = make_engine("diffusers", checkpoint=str(tiny("sd1")), device="cpu")
 
-        def drawn(seed: int, share: float) -> torch.Tensor:
+        def generated(seed: int, share: float) -> torch.Tensor:
             request = request_for(
                 init_image=IMAGE,
                 denoising_strength=0.5,
@@ -120,10 +120,10 @@ class TestRoundTrip:
             )
             return engine.generate(request, CancelToken())
 
-        assert torch.equal(drawn(1, 0.0), drawn(2, 0.0))
-        assert not torch.equal(drawn(1, 0.5), drawn(2, 0.5))
+        assert torch.equal(generated(1, 0.0), generated(2, 0.0))
+        assert not torch.equal(generated(1, 0.5), generated(2, 0.5))
         new = request_for(init_image=IMAGE, denoising_strength=0.5)
-        assert torch.equal(drawn(1, 1.0), engine.generate(new, CancelToken()))
+        assert torch.equal(generated(1, 1.0), engine.generate(new, CancelToken()))
 
     def test_text_to_image_has_no_image_to_find_noise_of(
         self, tiny: TinyMaker, request_for: RequestMaker
@@ -158,7 +158,7 @@ class TestRoundTrip:
         assert len(engine.warnings(request)) > len(engine.warnings(replace(request, noise_source="new")))
 
 
-class Begun(Exception):
+class Started(Exception):
     """Sampling began; what follows is of no interest."""
 
 
@@ -179,15 +179,15 @@ class Watched:
             self.noise.append(noise)
             self.sigma, self.flow = sampling.first_sigma, sampling.model.table.flow
             self.started = start(sampling, noise, latents)
-            raise Begun
+            raise Started
 
         monkeypatch.setattr(Autoencoder, "encode", encoded)
         monkeypatch.setattr(Sampling, "start", started)
         monkeypatch.setattr(ConditionedNetwork, "unguided", self._ideal)
 
-    def begun(self, request: GenerateRequest) -> torch.Tensor:
+    def starting_latents(self, request: GenerateRequest) -> torch.Tensor:
         """Return the noise that sampling begins with."""
-        with pytest.raises(Begun):
+        with pytest.raises(Started):
             self._engine.generate(request, CancelToken())
         return self.noise[-1]
 
@@ -220,7 +220,7 @@ class TestScales:
         self, kind: str, tiny: TinyMaker, request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         watched = Watched(monkeypatch, tiny(kind))
-        watched.begun(self.request(request_for, steps=80))
+        watched.starting_latents(self.request(request_for, steps=80))
         sigma = watched.sigma
         expected = math.hypot(1 - sigma, sigma) if watched.flow else math.hypot(1, sigma)
         whitened = watched.started / expected
@@ -238,7 +238,8 @@ class TestScales:
     ) -> None:
         watched = Watched(monkeypatch, tiny(kind))
         found, mixed, new = (
-            watched.begun(self.request(request_for, new_noise_share=part)) for part in (0.0, share, 1.0)
+            watched.starting_latents(self.request(request_for, new_noise_share=part))
+            for part in (0.0, share, 1.0)
         )
         torch.testing.assert_close(mixed, math.sqrt(1 - share**2) * found + share * new)
         assert float(new.std()) == pytest.approx(1, abs=0.03)
@@ -266,7 +267,7 @@ class TestScales:
         }
         watched = Watched(monkeypatch, tiny(kind))
         found, masked, new = (
-            watched.begun(self.request(request_for, **{**changes, **one}))
+            watched.starting_latents(self.request(request_for, **{**changes, **one}))
             for one in ({"mask": None}, {}, {"noise_source": "new"})
         )
         middle = new.shape[-1] // 2

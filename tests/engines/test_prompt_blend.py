@@ -26,16 +26,16 @@ def engine(request: pytest.FixtureRequest, tiny: Callable[[str], Path]) -> Engin
 
 
 def test_a_blend_leads_from_one_prompt_to_the_other(engine: Engine, request_for: RequestMaker) -> None:
-    def drawn(request: GenerateRequest) -> torch.Tensor:
+    def generated(request: GenerateRequest) -> torch.Tensor:
         return engine.generate(request, CancelToken())
 
     first = request_for(prompt="a lake", negative_prompt="fog", width_px=64, height_px=64, steps=2)
     second = replace(first, prompt="a desert at night, long shadows", negative_prompt="people")
 
     def between(share: float) -> torch.Tensor:
-        return drawn(replace(first, blend=PromptBlend(second.prompt, second.negative_prompt, share)))
+        return generated(replace(first, blend=PromptBlend(second.prompt, second.negative_prompt, share)))
 
-    start, end = drawn(first), drawn(second)
+    start, end = generated(first), generated(second)
     assert torch.equal(between(0.0), start)
     assert torch.equal(between(1.0), end)
     ways = [float((between(share) - start).abs().mean()) for share in (0.1, 0.5, 0.9)]
@@ -46,8 +46,8 @@ def test_a_blend_of_equal_prompts_is_the_prompt(engine: Engine, request_for: Req
     request = request_for(prompt="a lake AND a hill :0.5", width_px=64, height_px=64, steps=2)
     alone = replace(request, prompt="a lake")
     same = replace(alone, blend=PromptBlend("a lake", alone.negative_prompt, 0.3))
-    drawn = [engine.generate(one, CancelToken()) for one in (alone, same)]
-    assert (drawn[0] - drawn[1]).abs().max() < 1e-3
+    generated = [engine.generate(one, CancelToken()) for one in (alone, same)]
+    assert (generated[0] - generated[1]).abs().max() < 1e-3
 
 
 def test_loras_fade_in_and_out() -> None:

@@ -187,8 +187,8 @@ class Gaussian:
 
     def started(self, sigma: float, count: int = 1, seed: int = 3) -> torch.Tensor:
         """Samples of the noised data at a level; a single one lies one deviation above the mean."""
-        drawn = standard_noise(seed, count)() if count > 1 else torch.ones(1, dtype=torch.float64)
-        return self.signal(sigma) * self.mean + drawn * math.sqrt(self.variance(sigma))
+        noise = standard_noise(seed, count)() if count > 1 else torch.ones(1, dtype=torch.float64)
+        return self.signal(sigma) * self.mean + noise * math.sqrt(self.variance(sigma))
 
 
 def standard_noise(seed: int, count: int) -> Callable[[], torch.Tensor]:
@@ -500,16 +500,16 @@ def test_a_cancel_is_seen_between_two_steps(engine: Engine, request_for: Request
 
 @pytest.mark.parametrize("sampler", ["DDIM", "Euler a", "DDIM CFG++", "DPM2 a", "DPM++ 2S a", "DPM++ SDE"])
 def test_eta_is_the_share_of_noise(sampler: str, engine: Engine, request_for: RequestMaker) -> None:
-    pictures = [
+    images = [
         engine.generate(request_for(sampler=sampler, eta=eta), CancelToken()) for eta in (None, 0.0, 1.0, 0.5)
     ]
     default = 1 if sampler.startswith("DDIM") else 2
-    assert torch.equal(pictures[0], pictures[default])
-    assert not torch.equal(pictures[1], pictures[2])
-    assert not torch.equal(pictures[3], pictures[2])
+    assert torch.equal(images[0], images[default])
+    assert not torch.equal(images[1], images[2])
+    assert not torch.equal(images[3], images[2])
     if sampler == "Euler a":
         torch.testing.assert_close(
-            pictures[1], engine.generate(request_for(sampler="Euler"), CancelToken()), atol=1e-3, rtol=0
+            images[1], engine.generate(request_for(sampler="Euler"), CancelToken()), atol=1e-3, rtol=0
         )
 
 
@@ -554,16 +554,16 @@ def test_diffusers_schedulers_agree(
 ) -> None:
     sampling = plan_sampling(EPSILON, name, "Karras", steps)
     noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(2))
-    begun = sampling.start(noise, None)
+    started = sampling.start(noise, None)
 
     def network(shown: torch.Tensor, time: float, sigma: float) -> tuple[torch.Tensor, torch.Tensor]:
         output = unet(shown, time)
         return output, output
 
-    ours = sampling.run(network, begun, no_noise)
+    ours = sampling.run(network, started, no_noise)
     times = [EPSILON.time(sigma) for sigma in sampling.levels[:-1]]
     scheduler = diffusers_scheduler(name, sampling.levels, times)
-    theirs = begun if name in ("Euler", "Heun") else EPSILON.network_input(begun, sampling.first_sigma)
+    theirs = started if name in ("Euler", "Heun") else EPSILON.network_input(started, sampling.first_sigma)
     for time in scheduler.timesteps:
         output = unet(scheduler.scale_model_input(theirs, time), float(time))
         theirs = scheduler.step(output, time, theirs, return_dict=False)[0]

@@ -29,7 +29,7 @@ def single_file(tiny: TinyMaker, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_file_draws_what_its_folder_draws(
+def test_a_file_generates_what_its_folder_generates(
     single_file: Path, tiny: TinyMaker, request_for: RequestMaker
 ) -> None:
     engines = [
@@ -51,8 +51,8 @@ def test_without_its_configuration_the_file_says_what_to_do(
 
 def test_a_file_that_lacks_weights_is_named(single_file: Path, request_for: RequestMaker) -> None:
     tensors = load_file(str(single_file))
-    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("first_stage_model")}
-    save_file(kept, str(single_file))
+    remaining = {name: tensor for name, tensor in tensors.items() if not name.startswith("first_stage_model")}
+    save_file(remaining, str(single_file))
     engine = make_engine("diffusers", checkpoint=str(single_file), device="cpu")
     with refuses(ModelError, "model_damaged", "'model.safetensors'"):
         engine.generate(request_for(), CancelToken())

@@ -88,7 +88,7 @@ def test_the_readme_links_to_the_list() -> None:
     assert (int(count), tuple(listed)) == (len(vocabulary()), vocabulary())
 
 
-def test_nothing_is_said_of_a_model_that_draws_anything(
+def test_nothing_is_said_of_a_model_that_generates_anything(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "a.txt"

@@ -43,7 +43,7 @@ RAY_ENVIRONMENT = {
 NOTES = "DEFORUM_FARM_NOTES"
 FRAMES = 16
 # Each frame depends on the one before it.
-FILM: dict[str, Any] = {**SETTINGS, "diffusion_cadence": 1, "max_frames": FRAMES}
+VIDEO_SETTINGS: dict[str, Any] = {**SETTINGS, "diffusion_cadence": 1, "max_frames": FRAMES}
 SLOW_ENGINE = "tests.faults.farm:gated_engine"
 GATE = "DEFORUM_TEST_GATE"
 
@@ -52,7 +52,7 @@ class GatedEngine(NullEngine):
     """Waits at the frame that the file of the gate names, for as long as there is such a file."""
 
     def generate(self, request: Any, cancel: Any) -> Any:
-        while request.seed - FILM["seed"] >= gate_at():
+        while request.seed - VIDEO_SETTINGS["seed"] >= gate_at():
             cancel.check_cancel()
             time.sleep(0.02)
         if folder := os.environ.get(NOTES):
@@ -151,7 +151,7 @@ class Site:
         self.executor = queue.runner.executor
 
     def submit(self, *settings: dict[str, Any]) -> list[str]:
-        return [job.id for job in self.queue.submit([{**FILM, **one} for one in settings])]
+        return [job.id for job in self.queue.submit([{**VIDEO_SETTINGS, **one} for one in settings])]
 
     def until(self, job_id: str, wanted: Callable[[Job], bool]) -> Job:
         deadline = time.monotonic() + WAIT_S
@@ -209,7 +209,7 @@ def frames_of(job: Job) -> list[Path]:
     return sorted(Path(str(job.outdir)).glob(f"{job.timestring}_[0-9]*.png"))
 
 
-def check_film(job: Job, undisturbed: Job) -> None:
+def check_video(job: Job, undisturbed: Job) -> None:
     """The job's frames are those of one that was never disturbed, none is missing, and its video has all of them."""
     assert job.status == "SUCCEEDED", job.message
     made, wanted = frames_of(job), frames_of(undisturbed)

@@ -67,18 +67,18 @@ def ended(jobs: JobQueue, job_id: str) -> Job:
 
 
 class FaultyEngine:
-    """Draws as another engine does, after `before` was called with the number of the image."""
+    """Generates as another engine does, after `before` was called with the number of the image."""
 
     def __init__(self, engine: Engine, before: Callable[[int, Any], None]) -> None:
         self.name, self.device = engine.name, engine.device
         self.resting, self.warnings = engine.resting, engine.warnings
-        self.drawn = 0
+        self.generated = 0
         self._engine = engine
         self._before = before
 
     def generate(self, request: Any, cancel: Any) -> Any:
-        self.drawn += 1
-        self._before(self.drawn, cancel)
+        self.generated += 1
+        self._before(self.generated, cancel)
         return self._engine.generate(request, cancel)
 
 
@@ -140,7 +140,7 @@ ENGINES: dict[str, Callable[[int, Any], None]] = {
     "out of memory": _out_of_memory_once,
     "hold": _hold,
     "impatient": _hold,
-    "film": _hold,
+    "video": _hold,
     "deaf": _deaf,
     "now and then out of memory": _out_of_memory_now_and_then,
 }
@@ -176,7 +176,7 @@ PLACES: dict[str, Fault] = {
         writer, "write_frame", lambda path, *_: path.name.endswith("_000000005.png")
     ),
     "in ffmpeg": lambda: _die_before(writer.VideoWriter, "_close_input"),
-    "between film and end": lambda: _die_behind(writer, "write_manifest"),
+    "between video and end": lambda: _die_behind(writer, "write_manifest"),
 }
 # Places that a job only meets when more is asked for than a video.
 LATER_PLACES: dict[str, Fault] = {
@@ -185,10 +185,10 @@ LATER_PLACES: dict[str, Fault] = {
         "write_frame",
         lambda path, *_: path.parent.name.endswith("_upscaled") and "0005" in path.name,
     ),
-    "while frames are drawn in between": lambda: _die_before(
+    "while in-between frames are rendered": lambda: _die_before(
         image_steps, "write_frame", lambda path, *_: path.name == "000000005.png"
     ),
-    "before the list of outputs has a film": lambda: _die_before(postproduction, "write_manifest"),
+    "before the list of outputs has a video": lambda: _die_before(postproduction, "write_manifest"),
     "before frames are removed": lambda: _die_behind(postproduction, "write_manifest"),
     "while frames are removed": lambda: _die_before(
         Path, "unlink", lambda path, *_: path.name.endswith("_000000003.png")
@@ -199,7 +199,7 @@ LATER_PLACES: dict[str, Fault] = {
 QUIRKS: dict[str, Fault] = {
     "impatient": lambda: setattr(sqlite, "BUSY_TIMEOUT_S", 0.2),
     "deaf": lambda: setattr(standalone, "PARKING_TIME_S", 0.3),
-    "film": PLACES["in ffmpeg"],
+    "video": PLACES["in ffmpeg"],
     "hanging drive": lambda: _hang_at(regular, "_opened"),
 }
 

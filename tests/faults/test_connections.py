@@ -43,11 +43,11 @@ def connect() -> Iterator[Connect]:
     """Opens connections to a server, and sends what they begin with."""
     opened: list[socket.socket] = []
 
-    def make(server: Server, begun: bytes = b"") -> socket.socket:
+    def make(server: Server, first_bytes: bytes = b"") -> socket.socket:
         address = urlsplit(server.url)
         opened.append(socket.create_connection((address.hostname, address.port), WAIT_S))
         with suppress(ConnectionError):  # it may be turned away at once
-            opened[-1].sendall(begun)
+            opened[-1].sendall(first_bytes)
         return opened[-1]
 
     yield make
@@ -57,17 +57,17 @@ def connect() -> Iterator[Connect]:
 
 @needs_limits
 @pytest.mark.parametrize(
-    "begun",
+    "first_bytes",
     [b"", b"GET / HTTP/1.1\r\nHost: 127", HALF_A_BODY],
     ids=["idle", "headers", "body"],
 )
 def test_a_flood_of_connections_costs_no_job_and_nobody_an_answer(
-    limited: Server, connect: Connect, begun: bytes
+    limited: Server, connect: Connect, first_bytes: bytes
 ) -> None:
     running, behind = limited.submit({**LONG, "batch_name": "one"}, {**SETTINGS, "batch_name": "two"})
     limited.until(running, lambda job: job["frame"] > 0)
     for number in range(FLOOD):
-        connect(limited, begun)
+        connect(limited, first_bytes)
         if number % 40 == 0:
             assert limited.ask("GET", f"/deforum_api/jobs/{running}")[0] == 200
     assert limited.submit({**SETTINGS, "max_frames": 1, "batch_name": "three"})

@@ -68,9 +68,9 @@ def check_whole(job: Job) -> None:
     """All frames are there and can be read, and the video has all of them."""
     assert job.status == "SUCCEEDED", job.message
     assert len([read_frame(path) for path in frames_of(job)]) == FRAMES
-    film = Path(job.outdir or "", f"{job.timestring}.mp4")
-    assert count_frames(film) == FRAMES
-    assert not [path for path in film.parent.iterdir() if path.name.endswith(".part")]
+    video = Path(job.outdir or "", f"{job.timestring}.mp4")
+    assert count_frames(video) == FRAMES
+    assert not [path for path in video.parent.iterdir() if path.name.endswith(".part")]
 
 
 class TestSimulated:
@@ -119,10 +119,10 @@ class TestSimulated:
         self, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         free = [10**12]
-        drawn: list[int] = []
+        generated: list[int] = []
 
         def before(number: int, cancel: Any) -> None:
-            drawn.append(number)
+            generated.append(number)
             if number == 2:
                 free[0] = atomic.SPARE_BYTES + 1000
 
@@ -136,12 +136,12 @@ class TestSimulated:
         assert (job.status, job.error_type) == ("FAILED", "RETRYABLE")
         assert "has only 67 MB left" in (job.message or "")
         assert "ree some space and resume" in (job.message or "")
-        assert drawn == [1, 2], "nothing is drawn in vain"
-        assert len(frames_of(job)) == 6, "what was drawn is kept"
+        assert generated == [1, 2], "nothing is generated in vain"
+        assert len(frames_of(job)) == 6, "what was generated is kept"
         free[0] = 10**12
         jobs.resume(job.id)
         check_whole(ended(jobs, job.id))
-        assert drawn == [1, 2, 3, 4]
+        assert generated == [1, 2, 3, 4]
 
     def test_frames_that_wait_in_memory_need_their_room_too(
         self, make: Make, monkeypatch: pytest.MonkeyPatch
@@ -153,10 +153,10 @@ class TestSimulated:
         jobs = make()
         (job,) = jobs.submit([{**SETTINGS, "store_frames_in_ram": True}])
         check_whole(ended(jobs, job.id))
-        picture = SETTINGS["W"] * SETTINGS["H"] * 3
-        assert asked == [picture * (3 + RESUME_STATE_IMAGES + extra) for extra in (0, 3, 4)]
+        image_bytes = SETTINGS["W"] * SETTINGS["H"] * 3
+        assert asked == [image_bytes * (3 + RESUME_STATE_IMAGES + extra) for extra in (0, 3, 4)]
 
-    def test_a_video_whose_last_frame_is_drawn_is_finished_all_the_same(
+    def test_a_video_whose_last_frame_is_generated_is_finished_all_the_same(
         self, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(atomic.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
@@ -209,7 +209,7 @@ class TestReal:
     """A disk of 8 MB, filled by a file of somebody else."""
 
     def fills(self, outputs: Path, leave_bytes: int) -> Callable[[int, Any], None]:
-        """Fill the disk while the second image is drawn, when all of the first step is written."""
+        """Fill the disk while the second image is generated, when all of the first step is written."""
 
         def before(number: int, cancel: Any) -> None:
             deadline = time.monotonic() + WAIT_S
@@ -245,9 +245,9 @@ class TestReal:
         job = ended(jobs, job.id)
         assert (job.status, job.error_type) == ("FAILED", "RETRYABLE"), job.message
         assert "disk is full" in (job.message or "")
-        kept = frames_of(job)
-        assert len(kept) >= 3
-        assert all(np.any(read_frame(path)) for path in kept), "each is whole"
+        frames = frames_of(job)
+        assert len(frames) >= 3
+        assert all(np.any(read_frame(path)) for path in frames), "each is whole"
         (outputs / "ballast").unlink()
         jobs.resume(job.id)
         check_whole(ended(jobs, job.id))
@@ -259,10 +259,10 @@ class TestReal:
 
         finish_video = RunWriter._finish_video
 
-        def filled(film: RunWriter) -> Path | None:
+        def filled(writer: RunWriter) -> Path | None:
             if not (outputs / "ballast").exists():
                 fill(outputs, 0)
-            return finish_video(film)
+            return finish_video(writer)
 
         monkeypatch.setattr(RunWriter, "_finish_video", filled)
         monkeypatch.setattr(atomic, "SPARE_BYTES", 0)
@@ -306,8 +306,8 @@ class TestReal:
 
         finish, full = RunWriter.finish, threading.Event()
 
-        def filled(film: RunWriter, report: Callable[[float], None]) -> Path | None:
-            made = finish(film, lambda share: None)
+        def filled(writer: RunWriter, report: Callable[[float], None]) -> Path | None:
+            made = finish(writer, lambda share: None)
             fill(outputs, 0)
             full.set()
             return made

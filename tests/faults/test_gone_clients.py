@@ -25,7 +25,7 @@ TOO_LARGE_BYTES = 8 * 2**20 + 1
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="open files are counted in /proc")
 
 
-def begun(server: FaultyServer, path: str) -> socket.socket:
+def started_request(server: FaultyServer, path: str) -> socket.socket:
     """A connection on which the answer to GET `path` has begun."""
     address = urlsplit(server.url)
     line = socket.create_connection((address.hostname, address.port), WAIT_S)
@@ -71,8 +71,8 @@ def test_followers_that_vanish_leave_nothing_behind(start: Start) -> None:
     server.until(job_id, lambda job: job["frame"] == 3)
     before = connections(server)
     path = f"/deforum_api/jobs/{job_id}/events"
-    loyal = begun(server, path)
-    gone = [begun(server, path) for _ in range(MANY)]
+    loyal = started_request(server, path)
+    gone = [started_request(server, path) for _ in range(MANY)]
     assert connections(server) >= before + MANY
     for line in gone:
         cut(line)
@@ -93,12 +93,12 @@ def test_downloads_that_break_off_leave_nothing_behind(start: Start) -> None:
     server = start()
     (job_id,) = server.submit({**SETTINGS, "batch_name": "large"})
     job = server.ended(job_id)
-    with Path(job["outdir"], f"{job['timestring']}.mp4").open("r+b") as film:
-        film.truncate(LARGE_BYTES)
+    with Path(job["outdir"], f"{job['timestring']}.mp4").open("r+b") as video:
+        video.truncate(LARGE_BYTES)
     before = open_files(server)
     path = f"/deforum_api/jobs/{job_id}/video"
-    slow = begun(server, path)
-    gone = [begun(server, path) for _ in range(MANY)]
+    slow = started_request(server, path)
+    gone = [started_request(server, path) for _ in range(MANY)]
     assert server.ask("GET", f"/deforum_api/jobs/{job_id}")[0] == 200, "others are answered meanwhile"
     for line in gone:
         cut(line)

@@ -115,8 +115,8 @@ def test_a_hanging_job_that_is_cancelled_ends_and_the_next_begins_when_the_devic
     assert until(jobs, behind.id, lambda job: job.finished).status == "SUCCEEDED"
     assert jobs.job(job.id) == ended
     assert why_not_rendering(jobs) == ""
-    film = Path(ended.outdir or "", f"{ended.timestring}.mp4")
-    assert count_frames(film) == 3
+    video = Path(ended.outdir or "", f"{ended.timestring}.mp4")
+    assert count_frames(video) == 3
 
 
 def test_a_job_that_was_given_up_and_resumed_has_its_files_to_itself(
@@ -132,8 +132,8 @@ def test_a_job_that_was_given_up_and_resumed_has_its_files_to_itself(
     done = until(jobs, job.id, lambda job: job.finished)
     assert (done.status, done.frame, done.attempt) == ("SUCCEEDED", FRAMES, 2)
     assert done.timestring == ended.timestring
-    film = Path(done.outdir or "", f"{done.timestring}.mp4")
-    assert count_frames(film) == FRAMES
+    video = Path(done.outdir or "", f"{done.timestring}.mp4")
+    assert count_frames(video) == FRAMES
 
 
 @pytest.mark.parametrize("jobs", [1.5], indirect=True, ids=["patient"])
@@ -144,9 +144,9 @@ def test_a_cancelled_job_that_makes_its_video_is_not_given_up(
 
     finish = RunWriter.finish
 
-    def slowly(film: RunWriter, report: Callable[[float], None]) -> Any:
+    def slowly(writer: RunWriter, report: Callable[[float], None]) -> Any:
         time.sleep(3.0)
-        return finish(film, report)
+        return finish(writer, report)
 
     monkeypatch.setattr(RunWriter, "finish", slowly)
     (job,) = jobs.submit([SETTINGS])

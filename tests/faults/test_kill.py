@@ -21,17 +21,17 @@ def frames_of(job: dict[str, object]) -> list[Path]:
     return sorted(Path(str(job["outdir"])).glob(f"{job['timestring']}_[0-9]*.png"))
 
 
-def check_film(job: dict[str, object], undisturbed: dict[str, object]) -> None:
+def check_video(job: dict[str, object], undisturbed: dict[str, object]) -> None:
     """The job's frames are those of one that was never stopped, and its video has all of them."""
     assert job["status"] == "SUCCEEDED", job["message"]
     made, wanted = frames_of(job), frames_of(undisturbed)
     assert len(made) == len(wanted) == FRAMES
     for frame, same in zip(made, wanted, strict=True):
         np.testing.assert_array_equal(read_frame(frame), read_frame(same))
-    film = Path(str(job["outdir"]), f"{job['timestring']}.mp4")
-    assert count_frames(film) == FRAMES
-    assert not [path for path in film.parent.iterdir() if path.name.endswith(".part")]
-    assert len(list(film.parent.glob("*_settings.txt"))) == 1, "it was begun anew and left a run behind"
+    video = Path(str(job["outdir"]), f"{job['timestring']}.mp4")
+    assert count_frames(video) == FRAMES
+    assert not [path for path in video.parent.iterdir() if path.name.endswith(".part")]
+    assert len(list(video.parent.glob("*_settings.txt"))) == 1, "it was begun anew and left a run behind"
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_a_killed_job_goes_on_as_if_it_had_never_stopped(
     killed.dies()
     again = start()
     job, next_one = again.ended(job_id), again.ended(behind)
-    check_film(job, undisturbed)
+    check_video(job, undisturbed)
     assert next_one["status"] == "SUCCEEDED"
     assert job["last_updated"] <= next_one["last_updated"]
 
@@ -78,8 +78,12 @@ def test_what_is_made_of_a_video_goes_on_after_a_kill(start: Start, place: str) 
     assert job["status"] == "SUCCEEDED", job["message"]
     assert frames_of(job) == []
     folder, stem = Path(str(job["outdir"])), job["timestring"]
-    films = {f"{stem}.mp4": FRAMES, f"{stem}_Upscaled_x2.mp4": FRAMES, f"{stem}_FLOW_x2.mp4": 2 * FRAMES - 1}
-    assert {path.name: count_frames(path) for path in folder.glob("*.mp4")} == films
+    expected = {
+        f"{stem}.mp4": FRAMES,
+        f"{stem}_Upscaled_x2.mp4": FRAMES,
+        f"{stem}_FLOW_x2.mp4": 2 * FRAMES - 1,
+    }
+    assert {path.name: count_frames(path) for path in folder.glob("*.mp4")} == expected
     assert not list(folder.rglob("*.part"))
     assert len(list((folder / f"{stem}_upscaled").glob("*.png"))) == FRAMES
     assert not (folder / f"interpolated_frames_flow_{stem}").exists()
@@ -97,7 +101,7 @@ def test_the_built_in_model_goes_on_as_well(start: Start, places: tuple[str, ...
         killed.dies()
     last = start(engine="demo")
     (same,) = last.submit({**settings, "batch_name": "undisturbed"})
-    check_film(last.ended(job_id), last.ended(same))
+    check_video(last.ended(job_id), last.ended(same))
 
 
 def test_jobs_that_wait_when_the_server_is_killed_follow_in_their_order(start: Start) -> None:
@@ -126,13 +130,13 @@ def test_a_job_that_kills_every_server_is_given_up(start: Start) -> None:
 
 
 def test_a_cancelled_job_whose_video_kills_every_server_says_where_its_frames_are(start: Start) -> None:
-    first = start("film")
+    first = start("video")
     (job_id,) = first.submit({**SETTINGS, "batch_name": "deadly"})
     first.until(job_id, lambda job: job["frame"] == 3)
     assert first.ask("DELETE", f"/deforum_api/jobs/{job_id}")[0] == 200
     first.dies()
     for _ in range(2):
-        start("film").dies()
+        start("video").dies()
     last = start("hold")
     job = last.ended(job_id)
     assert (job["status"], len(frames_of(job))) == ("CANCELLED", 3)
@@ -155,7 +159,7 @@ def test_sigterm_parks_and_the_next_start_goes_on(start: Start, undisturbed: dic
     first.process.join(10)
     assert first.process.exitcode == 0
     again = start()
-    check_film(again.ended(job_id), undisturbed)
+    check_video(again.ended(job_id), undisturbed)
 
 
 def test_an_engine_that_hangs_keeps_no_server_from_ending(
@@ -165,7 +169,7 @@ def test_an_engine_that_hangs_keeps_no_server_from_ending(
     (job_id,) = first.submit({**SETTINGS, "batch_name": "hanging"})
     first.until(job_id, lambda job: job["frame"] == 3)
     assert first.terminate() == 0
-    check_film(start().ended(job_id), undisturbed)
+    check_video(start().ended(job_id), undisturbed)
 
 
 def test_two_servers_on_one_folder_run_each_job_once(start: Start, tmp_path: Path) -> None:
@@ -202,5 +206,5 @@ def test_out_of_memory_is_tried_again_from_the_last_frame(
     server = start("out of memory")
     (job_id,) = server.submit({**SETTINGS, "batch_name": "memory"})
     job = server.ended(job_id)
-    check_film(job, undisturbed)
+    check_video(job, undisturbed)
     assert job["message"] is None

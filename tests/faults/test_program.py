@@ -39,7 +39,7 @@ def test_what_was_accepted_outlives_the_program(start: Start) -> None:
     for job_id, frames in zip(ids, (60, 4), strict=True):
         job = third.ended(job_id)
         assert job["status"] == "SUCCEEDED", job["message"]
-        pictures = Path(job["outdir"]).glob(f"{job['timestring']}_[0-9]*.png")
+        images = Path(job["outdir"]).glob(f"{job['timestring']}_[0-9]*.png")
         files = sorted(path.name for path in Path(job["outdir"]).iterdir())
-        assert len(list(pictures)) == frames, (job, files, second.errors, third.errors)
+        assert len(list(images)) == frames, (job, files, second.errors, third.errors)
     assert not [line for server in (second, third) for line in server.errors if "Traceback" in line]

@@ -22,7 +22,17 @@ from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.prepare import prepare
-from tests.faults.farm import FILM, FRAMES, Farm, Site, check_film, frames_of, gate, open_site, site
+from tests.faults.farm import (
+    FRAMES,
+    VIDEO_SETTINGS,
+    Farm,
+    Site,
+    check_video,
+    frames_of,
+    gate,
+    open_site,
+    site,
+)
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the package ray"),
@@ -84,8 +94,8 @@ def test_jobs_go_to_all_workers_and_go_on_elsewhere_when_one_is_killed(
         shared.kill_worker_of(killed)
         again = shared.until(killed, lambda job: job.attempt == 2)
         assert again.interruptions == 1
-    check_film(shared.ended(killed), undisturbed)
-    check_film(shared.ended(beside), undisturbed)
+    check_video(shared.ended(killed), undisturbed)
+    check_video(shared.ended(beside), undisturbed)
     assert shared.queue.job(beside).attempt == 1
 
 
@@ -105,7 +115,7 @@ def test_every_executor_renders_pauses_resumes_and_cancels_alike(either: Site, u
     assert (job.status, job.frame) == ("CANCELLED", 4)
     assert Path(str(job.outdir), f"{job.timestring}.mp4").exists()
     either.queue.resume(paused)
-    check_film(either.ended(paused), undisturbed)
+    check_video(either.ended(paused), undisturbed)
 
 
 def test_every_executor_drains_its_workers(either: Site) -> None:
@@ -128,14 +138,14 @@ def test_idle_workers_share_a_video_whose_frames_stand_alone(
     shared.wait_for_workers(2)
     for note in farm.notes.iterdir():
         note.unlink()
-    alone = {**FILM, "animation_mode": "Interpolation", "batch_name": "shared"}
+    alone = {**VIDEO_SETTINGS, "animation_mode": "Interpolation", "batch_name": "shared"}
     (job_id,) = shared.submit(alone)
     job = shared.ended(job_id)
     assert len(list(farm.notes.iterdir())) == 2
     one = run_job(
         prepare(alone, own_facts("null", None, tmp_path)), NullEngine(), CancelToken(), lambda progress: None
     )
-    check_film(job, replace(job, outdir=str(one.outdir), timestring=one.timestring))
+    check_video(job, replace(job, outdir=str(one.outdir), timestring=one.timestring))
 
 
 def test_a_job_goes_on_when_its_node_is_lost(shared: Site, farm: Farm, undisturbed: Job) -> None:
@@ -147,7 +157,7 @@ def test_a_job_goes_on_when_its_node_is_lost(shared: Site, farm: Farm, undisturb
         farm.kill_node()
         shared.until_any(ids, lambda job: job.attempt == 2)
     for job_id in ids:
-        check_film(shared.ended(job_id), undisturbed)
+        check_video(shared.ended(job_id), undisturbed)
     farm.add_node()
 
 
@@ -161,7 +171,7 @@ def test_a_worker_that_does_not_see_the_output_folder_sends_the_same_files(
             apart.kill_worker_of(job_id)
         job = apart.ended(job_id)
         assert job.attempt == 2
-        check_film(job, undisturbed)
+        check_video(job, undisturbed)
         assert Path(str(job.outdir)).is_relative_to(tmp_path)
         for frame, same in zip(frames_of(job), frames_of(undisturbed), strict=True):
             assert frame.read_bytes() == same.read_bytes()
@@ -180,7 +190,7 @@ def test_without_a_cluster_the_jobs_wait_or_are_rendered_here(tmp_path: Path, un
     with site(tmp_path, "127.0.0.1:1", fallback=True) as alone:
         (job_id,) = alone.submit({"batch_name": "here"})
         assert not alone.queue.job(job_id).finished
-        check_film(alone.ended(job_id), undisturbed)
+        check_video(alone.ended(job_id), undisturbed)
         assert getattr(alone.executor.lacks()[-1], "code", "") == "ray_renders_here"
 
 
@@ -195,7 +205,7 @@ def test_a_server_goes_on_by_itself_when_the_head_node_is_lost(
             assert left.worker_of(job_id).id != LOCAL_WORKER
             farm.kill_head()
             left.until(job_id, lambda job: job.attempt == 2)
-        check_film(left.ended(job_id), undisturbed)
+        check_video(left.ended(job_id), undisturbed)
         codes = [getattr(text, "code", "") for text in left.executor.lacks()]
         assert codes[-1] == "ray_renders_here"
         working = [worker.id for worker in left.executor.workers() if worker.state != "lost"]

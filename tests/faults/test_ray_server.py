@@ -26,7 +26,7 @@ from deforum_helpers.output.frames import read_frame
 from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.prepare import prepare
-from tests.faults.farm import FILM
+from tests.faults.farm import VIDEO_SETTINGS
 from tests.faults.processes import alive, descendants
 from tests.integration.server import WAIT_S, Server
 
@@ -39,8 +39,8 @@ pytestmark = [
 
 FLAGS = ("--deforum-ray", "local", "--deforum-workers", "2", "--deforum-webhook-allow", "127.0.0.1")
 # Long enough for a look at it and a kill, even if nothing else keeps the machine busy.
-LONG = {**FILM, "max_frames": 150}
-ENDLESS = {**FILM, "max_frames": 5000}
+LONG = {**VIDEO_SETTINGS, "max_frames": 150}
+ENDLESS = {**VIDEO_SETTINGS, "max_frames": 5000}
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_workers_are_listed_measured_drained_and_get_the_job_of_the_highest_prio
     by_job = {worker["job"]: worker_id for worker_id, worker in workers.items()}
     one, other = by_job[first], by_job[second]
     assert server.ask("POST", f"/deforum_api/workers/{one}/drain")[1]["state"] == "draining"
-    short = {**FILM, "max_frames": 2}
+    short = {**VIDEO_SETTINGS, "max_frames": 2}
     later, sooner = (
         server.ask(
             "POST",

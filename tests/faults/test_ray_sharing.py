@@ -115,18 +115,18 @@ def test_a_worker_with_a_job_of_its_own_refuses(tmp_path: Path, worker: actor.Re
 def test_a_job_of_its_own_ends_its_part(tmp_path: Path, worker: actor.RenderWorker) -> None:
     """The other worker leaves at its next frame; the rest of the video is finished without it."""
     other = _Actor(worker)
-    begun, share = threading.Event(), worker.share
+    started, share = threading.Event(), worker.share
 
     def interrupted(*arguments: Any) -> Iterator[actor.Item]:
         for item in share(*arguments):
             yield item
-            if not begun.is_set() and worker._shared is not None:
+            if not started.is_set() and worker._shared is not None:
                 worker._shared[1].stop("park")  # as `_own_turn` does
-                begun.set()
+                started.set()
 
     worker.share = interrupted  # type: ignore[method-assign]
     made = frames(tmp_path / "shared", Patient(other), other)
-    assert begun.is_set()
+    assert started.is_set()
     assert made == frames(tmp_path / "one", NullEngine())
 
 

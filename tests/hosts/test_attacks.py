@@ -39,7 +39,7 @@ def client(loaded: Any) -> TestClient:
 @pytest.fixture
 def outdir(client: TestClient, host: Any) -> Path:
     """The folder of a finished job `batch(7)-0` with its files in it."""
-    folder = host.folder / "outputs" / "img2img-images" / "film"
+    folder = host.folder / "outputs" / "img2img-images" / "run"
     folder.mkdir(parents=True)
     for name in (".mp4", ".srt", "_settings.txt", "_000000000.png"):
         (folder / f"{STAMP}{name}").write_bytes(bytes(range(200)))
@@ -47,9 +47,9 @@ def outdir(client: TestClient, host: Any) -> Path:
     store = in_webui.host_queue().store
     in_webui.host_queue().runner.begin_close()
     store.add([job])
-    (kept,) = store.batch("batch(7)")
+    (stored,) = store.batch("batch(7)")
     done = {"status": "SUCCEEDED", "phase": "DONE", "outdir": str(folder), "timestring": STAMP}
-    assert store.swap(kept, replace(kept, updates=1, **done))
+    assert store.swap(stored, replace(stored, updates=1, **done))
     return folder
 
 

@@ -73,7 +73,7 @@ FADED = """[...document.querySelectorAll('#deforum_interface .pending')].some(
 def test_a_video_from_the_tab_to_the_end(host: Program, browser: Any) -> None:
     with window(browser, host.base) as one:
         opened(one)
-        one.small_film(FRAMES)
+        one.short_run(FRAMES)
         job = one.generate()
         one.page.wait_for_function(
             "[...document.querySelectorAll('#deforum_run img')].some(each => each.naturalWidth > 0)"
@@ -87,11 +87,11 @@ def test_a_video_from_the_tab_to_the_end(host: Program, browser: Any) -> None:
             one.page.wait_for_timeout(150)
         assert len(seen) > 1  # it was followed while it went on
         one.state(job, "done")
-        film = one.page.locator("#deforum_run video")
-        film.wait_for()
+        video = one.page.locator("#deforum_run video")
+        video.wait_for()
         one.page.wait_for_function("document.querySelector('#deforum_run video').readyState >= 2")
-        assert film.evaluate("video => video.videoWidth") == 64
-        photographed(one, "film")
+        assert video.evaluate("video => video.videoWidth") == 64
+        photographed(one, "video")
     assert len(list(host.folder.glob("outputs/img2img-images/*/*.mp4"))) == 1
 
 

@@ -40,7 +40,7 @@ def request_for(**changes: Any) -> GenerateRequest:
     return GenerateRequest(**{**plain, "cfg_scale": 7.0, "sampler": "Euler a", **changes})
 
 
-def draw(engine: HostEngine, **changes: Any) -> torch.Tensor:
+def generate(engine: HostEngine, **changes: Any) -> torch.Tensor:
     return engine.generate(request_for(**changes), CancelToken())
 
 
@@ -68,7 +68,7 @@ def elsewhere(work: Callable[[], Any]) -> Any:
 
 
 def foreign_image(host: Any, **changes: Any) -> bytes:
-    """Let another user draw."""
+    """Let another user generate."""
     theirs = host.processing.StableDiffusionProcessingTxt2Img(prompt="theirs", steps=1, seed=77, **changes)
     with host.call_queue.queue_lock:
         return bytes(host.processing.process_images(theirs).images[0].tobytes())
@@ -88,20 +88,20 @@ def wait_for(condition: Callable[[], Any]) -> None:
         time.sleep(0.005)
 
 
-class TestPictures:
+class TestImages:
     def test_the_same_request_gives_the_same_image(self, host: Any) -> None:
-        first, second = draw(HostEngine()), draw(HostEngine())
+        first, second = generate(HostEngine()), generate(HostEngine())
         assert first.shape == (3, 48, 64)
         assert first.dtype == torch.float32
         assert torch.equal(first, second)
-        assert not torch.equal(first, draw(HostEngine(), seed=6))
-        assert not torch.equal(first, draw(HostEngine(), clip_skip=2))
+        assert not torch.equal(first, generate(HostEngine(), seed=6))
+        assert not torch.equal(first, generate(HostEngine(), clip_skip=2))
 
     def test_sizes_off_the_hosts_multiple_are_padded_and_cut(self, host: Any) -> None:
         init = torch.rand(3, 41, 67)
-        drawn = draw(HostEngine(), width_px=67, height_px=41, init_image=init, denoising_strength=0.0)
-        assert drawn.shape == (3, 41, 67)
-        assert (drawn - init).abs().max() <= 0.5 / 255 + 1e-6
+        generated = generate(HostEngine(), width_px=67, height_px=41, init_image=init, denoising_strength=0.0)
+        assert generated.shape == (3, 41, 67)
+        assert (generated - init).abs().max() <= 0.5 / 255 + 1e-6
         assert (host.processing.calls[-1]["width"], host.processing.calls[-1]["height"]) == (72, 48)
 
     def test_the_request_reaches_the_host_whole(self, host: Any) -> None:
@@ -122,7 +122,7 @@ class TestPictures:
             "denoising_strength": 0.4,
             "image_cfg_scale": 2.0,
         }
-        draw(HostEngine(), **request)
+        generate(HostEngine(), **request)
         (call,) = host.processing.calls
         same = (
             "seed",
@@ -148,13 +148,13 @@ class TestPictures:
     def test_a_mask_is_passed_as_a_soft_one(self, host: Any) -> None:
         mask = torch.zeros(48, 64)
         mask[:, 32:] = 0.5
-        draw(HostEngine(), init_image=torch.rand(3, 48, 64), mask=mask, mask_content="nothing")
+        generate(HostEngine(), init_image=torch.rand(3, 48, 64), mask=mask, mask_content="nothing")
         (call,) = host.processing.calls
         assert np.unique(np.asarray(call["mask"])).tolist() == [0, 128]
         assert (call["inpainting_fill"], call["mask_round"], call["mask_blur_x"]) == (3, False, 0)
 
     def test_an_unset_subseed_is_not_drawn_anew(self, host: Any) -> None:
-        draw(HostEngine(), subseed=-1, subseed_strength=0.5)
+        generate(HostEngine(), subseed=-1, subseed_strength=0.5)
         assert host.processing.calls[0]["subseed"] >= 0
 
     def test_older_hosts_have_the_scheduler_in_the_samplers_name(
@@ -162,11 +162,11 @@ class TestPictures:
     ) -> None:
         monkeypatch.setitem(sys.modules, "modules.sd_schedulers", None)
         monkeypatch.setitem(host.sd_samplers.all_samplers_map, "DPM++ 2M Karras", object())
-        draw(HostEngine(), sampler="DPM++ 2M", scheduler="Karras")
-        draw(HostEngine(), sampler="DPM++ 2M Karras")
+        generate(HostEngine(), sampler="DPM++ 2M", scheduler="Karras")
+        generate(HostEngine(), sampler="DPM++ 2M Karras")
         assert [call["sampler_name"] for call in host.processing.calls] == ["DPM++ 2M Karras"] * 2
         with pytest.raises(ModelError, match=r"no scheduler 'Karras' for 'Euler'"):
-            draw(HostEngine(), sampler="Euler", scheduler="Karras")
+            generate(HostEngine(), sampler="Euler", scheduler="Karras")
 
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -181,7 +181,7 @@ class TestPictures:
         self, host: Any, changes: dict[str, Any], message: str
     ) -> None:
         with pytest.raises(ModelError, match=message):
-            draw(HostEngine(), **changes)
+            generate(HostEngine(), **changes)
         assert not host.processing.calls
         assert host.call_queue.queue_lock.acquire(False)
 
@@ -202,17 +202,17 @@ class TestNothingStaysChanged:
         host.shared.opts.data["eta_ancestral"] = 0.5
         host.shared.opts.data["img2img_color_correction"] = True
         before = copy.deepcopy(host.shared.opts.data)
-        draw(HostEngine(), clip_skip=3, checkpoint="second", vae="soft.safetensors")
+        generate(HostEngine(), clip_skip=3, checkpoint="second", vae="soft.safetensors")
         assert host.shared.opts.data == before
         assert host.processing.calls[0]["options"]["img2img_color_correction"] is False
 
     @pytest.mark.parametrize("error", [RuntimeError("broken"), KeyboardInterrupt()])
     def test_options_come_back_after_errors(self, host: Any, error: BaseException) -> None:
         before = copy.deepcopy(host.shared.opts.data)
-        draw(HostEngine())
+        generate(HostEngine())
         host.processing.behaviour.error = error
         with pytest.raises((RenderError, KeyboardInterrupt)):
-            draw(HostEngine(), clip_skip=3, checkpoint="second", vae="soft.safetensors")
+            generate(HostEngine(), clip_skip=3, checkpoint="second", vae="soft.safetensors")
         assert host.shared.opts.data == before
         assert host.sd_vae.loaded == "Automatic"
         assert host.shared.state.job == ""
@@ -223,7 +223,7 @@ class TestNothingStaysChanged:
             host.processing.behaviour.at_step = lambda _step, chosen=chosen: elsewhere(
                 lambda: host.shared.opts.set("CLIP_stop_at_last_layers", chosen)
             )
-            draw(HostEngine(), clip_skip=3)
+            generate(HostEngine(), clip_skip=3)
             assert host.shared.opts.CLIP_stop_at_last_layers == chosen
             assert host.processing.calls[-1]["options"]["CLIP_stop_at_last_layers"] == 3
 
@@ -241,20 +241,20 @@ class TestNothingStaysChanged:
             )
 
         host.processing.behaviour.at_step = lambda step: elsewhere(lambda: look(step))
-        draw(HostEngine(), clip_skip=9, checkpoint="second", vae="soft.safetensors")
+        generate(HostEngine(), clip_skip=9, checkpoint="second", vae="soft.safetensors")
         assert seen == [(2, before, before, json.dumps(before))] * 3
         assert json.loads((tmp_path / "config.json").read_text()) == before
 
     def test_options_that_the_host_reads_anew_meanwhile_stay(self, host: Any) -> None:
         read = {"CLIP_stop_at_last_layers": 4}
         host.processing.behaviour.at_step = lambda _step: setattr(host.shared.opts, "data", read)
-        draw(HostEngine(), clip_skip=9, checkpoint="second")
+        generate(HostEngine(), clip_skip=9, checkpoint="second")
         assert host.shared.opts.data is read
         assert read == {"CLIP_stop_at_last_layers": 4}
 
     def test_a_job_keeps_the_options_that_it_began_with(self, host: Any) -> None:
         engine = HostEngine()
-        first = draw(engine)
+        first = generate(engine)
         host.shared.opts.set("img2img_extra_noise", 0.5)
         host.shared.opts.set("sd_vae", "soft.safetensors")
         if host.forge:
@@ -262,13 +262,13 @@ class TestNothingStaysChanged:
             importlib.import_module("modules_forge.main_entry").refresh_model_loading_parameters()
         else:
             host.sd_vae.reload_vae_weights()
-        assert torch.equal(draw(engine), first)
+        assert torch.equal(generate(engine), first)
         assert host.shared.opts.img2img_extra_noise == 0.5
         assert host.forge or host.sd_vae.loaded == "soft.safetensors"
-        assert draw(HostEngine()).ne(first).any()
+        assert generate(HostEngine()).ne(first).any()
 
-    def test_a_checkpoint_chosen_while_we_draw_is_neither_taken_nor_lost(self, host: Any) -> None:
-        expected = draw(HostEngine(), init_image=torch.full((3, 48, 64), 0.5), denoising_strength=0.5)
+    def test_a_checkpoint_chosen_while_we_generate_is_neither_taken_nor_lost(self, host: Any) -> None:
+        expected = generate(HostEngine(), init_image=torch.full((3, 48, 64), 0.5), denoising_strength=0.5)
         chosen: list[str] = []
 
         def choose() -> None:
@@ -277,25 +277,25 @@ class TestNothingStaysChanged:
                 elsewhere(lambda: self._choose(host, "second.safetensors"))
 
         host.processing.behaviour.once_encoded = choose
-        again = draw(HostEngine(), init_image=torch.full((3, 48, 64), 0.5), denoising_strength=0.5)
+        again = generate(HostEngine(), init_image=torch.full((3, 48, 64), 0.5), denoising_strength=0.5)
         assert chosen
         assert torch.equal(again, expected)
         assert host.shared.opts.sd_model_checkpoint == "second.safetensors"
         foreign_image(host)
         assert host.processing.calls[-1]["checkpoint"] == "second.safetensors"
 
-    def test_choosing_what_we_draw_with_is_a_choice_as_well(self, host: Any) -> None:
+    def test_choosing_what_we_generate_with_is_a_choice_as_well(self, host: Any) -> None:
         host.processing.behaviour.once_encoded = lambda: elsewhere(
             lambda: self._choose(host, "second.safetensors")
         )
-        draw(HostEngine(), checkpoint="second")
+        generate(HostEngine(), checkpoint="second")
         assert host.shared.opts.sd_model_checkpoint == "second.safetensors"
         host.processing.behaviour.once_encoded = None
         foreign_image(host)
         assert host.processing.calls[-1]["checkpoint"] == "second.safetensors"
 
     def test_models_that_another_thread_exchanges_are_loaded_anew(self, host: Any) -> None:
-        expected = draw(HostEngine())
+        expected = generate(HostEngine())
         other = host.sd_models.checkpoint_aliases["second"]
         replacements: list[int] = []
 
@@ -308,19 +308,19 @@ class TestNothingStaysChanged:
                     importlib.import_module("modules_forge.main_entry").refresh_model_loading_parameters()
 
         host.processing.behaviour.once_encoded = lambda: elsewhere(lambda: exchange(2))
-        assert torch.equal(draw(HostEngine()), expected)
+        assert torch.equal(generate(HostEngine()), expected)
         assert len(replacements) == 2
         host.processing.behaviour.once_encoded = lambda: elsewhere(lambda: exchange(10**6))
         with pytest.raises(RenderError, match="loaded another checkpoint") as raised:
-            draw(HostEngine())
+            generate(HostEngine())
         assert raised.value.retryable
         assert host.call_queue.queue_lock.acquire(False)
 
     def test_the_first_load_of_the_host_is_waited_for(self, host: Any) -> None:
         if host.forge:
-            pytest.skip("Forge loads nothing before somebody draws")
+            pytest.skip("Forge loads nothing before somebody generates")
         with host.sd_models.model_data.lock:
-            thread, outcome = in_background(lambda: draw(HostEngine()))
+            thread, outcome = in_background(lambda: generate(HostEngine()))
             wait_for(lambda: host.shared.state.job == generation.JOB_NAME)
             thread.join(0.2)
             assert not host.sd_models.loads
@@ -330,7 +330,7 @@ class TestNothingStaysChanged:
     def test_another_checkpoint_is_chosen_for_our_images_only(self, host: Any) -> None:
         engine = HostEngine()
         for checkpoint in (None, "second", "second.safetensors", "second.safetensors [2222222222]", None):
-            draw(engine, checkpoint=checkpoint)
+            generate(engine, checkpoint=checkpoint)
         seen = [call["checkpoint"].split(".")[0] for call in host.processing.calls]
         assert seen == ["first", "second", "second", "second", "first"]
         assert [name for name, _ in host.sd_models.loads] == [
@@ -340,16 +340,16 @@ class TestNothingStaysChanged:
 
     def test_a_job_keeps_the_checkpoint_that_it_began_with(self, host: Any) -> None:
         engine = HostEngine()
-        first = draw(engine)
+        first = generate(engine)
         self._choose(host, "second.safetensors")
-        again = draw(engine)
+        again = generate(engine)
         assert torch.equal(first, again)
         assert host.shared.opts.sd_model_checkpoint == "second.safetensors"
         with host.call_queue.queue_lock:
             theirs = host.processing.StableDiffusionProcessingTxt2Img(prompt="theirs", steps=1)
             host.processing.process_images(theirs)
         assert host.processing.calls[-1]["checkpoint"] == "second.safetensors"
-        assert draw(HostEngine()).ne(first).any()
+        assert generate(HostEngine()).ne(first).any()
 
     def _choose(self, host: Any, name: str) -> None:
         if host.forge:
@@ -358,9 +358,9 @@ class TestNothingStaysChanged:
             host.shared.opts.set("sd_model_checkpoint", name)
 
     def test_another_vae_is_loaded_and_taken_back(self, host: Any) -> None:
-        draw(HostEngine())
-        draw(HostEngine(), vae="soft.safetensors")
-        draw(HostEngine(), vae="None")
+        generate(HostEngine())
+        generate(HostEngine(), vae="soft.safetensors")
+        generate(HostEngine(), vae="None")
         if host.forge:
             assert [modules for _, modules in host.sd_models.loads] == [
                 (),
@@ -381,7 +381,7 @@ class TestNothingStaysChanged:
             pytest.skip("Forge's own")
         vae = str(host.folder / "models" / "VAE" / "mine.safetensors")
         host.shared.opts.set("forge_additional_modules", [vae, "/text/clip.safetensors"])
-        draw(HostEngine(), vae="soft.safetensors")
+        generate(HostEngine(), vae="soft.safetensors")
         assert host.sd_models.loads[-1][1] == ("/text/clip.safetensors", "/fake/models/VAE/soft.safetensors")
         assert host.shared.opts.forge_additional_modules == [vae, "/text/clip.safetensors"]
 
@@ -390,19 +390,19 @@ class TestNothingStaysChanged:
             pytest.skip("Forge's own")
         engine = HostEngine()
         for _ in range(3):
-            draw(engine, checkpoint="second")
+            generate(engine, checkpoint="second")
         assert len(__import__("modules_forge.main_entry").main_entry.refreshed) == 2
 
 
 class TestRandomNumbers:
-    """What others draw between our frames changes none of them, and ours change none of theirs."""
+    """What others generate between our frames changes none of them, and ours change none of theirs."""
 
     def frames(self, engine: HostEngine, count: int, between: Callable[[int], Any]) -> list[torch.Tensor]:
-        frames = [draw(engine)]
+        frames = [generate(engine)]
         while len(frames) < count:
             between(len(frames))
             seed = 5 + len(frames)
-            frames.append(draw(engine, seed=seed, init_image=frames[-1], denoising_strength=0.5))
+            frames.append(generate(engine, seed=seed, init_image=frames[-1], denoising_strength=0.5))
         return frames
 
     def test_a_foreign_image_between_every_two_frames_changes_none(self, host: Any) -> None:
@@ -418,19 +418,19 @@ class TestRandomNumbers:
         torch.rand(9), np.random.rand(9)
         engine = HostEngine()
         for number in (3, 4):
-            frame = draw(engine, seed=5 + number, init_image=frame, denoising_strength=0.5)
+            frame = generate(engine, seed=5 + number, init_image=frame, denoising_strength=0.5)
             assert torch.equal(frame, unbroken[number])
 
-    def test_the_generators_of_the_host_go_on_as_if_we_had_not_drawn(self, host: Any) -> None:
-        draw(HostEngine())
+    def test_the_generators_of_the_host_go_on_as_if_we_had_not_generated(self, host: Any) -> None:
+        generate(HostEngine())
         foreign_image(host)
         before = shared_states(host)
-        frame = draw(HostEngine(), seed=2**40)
-        draw(HostEngine(), seed=-1, init_image=frame)
+        frame = generate(HostEngine(), seed=2**40)
+        generate(HostEngine(), seed=-1, init_image=frame)
         assert shared_states(host) == before
         host.processing.behaviour.error = RuntimeError("broken")
         with pytest.raises(RenderError):
-            draw(HostEngine())
+            generate(HostEngine())
         assert shared_states(host) == before
 
 
@@ -439,7 +439,7 @@ class TestErrors:
         host.sd_models.checkpoints_list.clear()
         host.sd_models.checkpoint_aliases.clear()
         with pytest.raises(ModelError, match="no checkpoint: put a"):
-            draw(HostEngine())
+            generate(HostEngine())
 
     @pytest.mark.parametrize(
         ("error", "expected"),
@@ -455,24 +455,24 @@ class TestErrors:
         engine = HostEngine()
         host.processing.behaviour.error = error
         with pytest.raises(expected) as raised:
-            draw(engine)
+            generate(engine)
         assert "\n" not in str(raised.value)
         assert raised.value.__cause__ is error
-        assert draw(engine).std() > 0.01
+        assert generate(engine).std() > 0.01
 
     def test_no_image_is_never_a_frame(self, host: Any) -> None:
         host.processing.behaviour.nothing = True
         with pytest.raises(RenderError, match="returned no image"):
-            draw(HostEngine())
+            generate(HostEngine())
 
     def test_black_and_nan_are_told_in_the_log(self, host: Any, caplog: pytest.LogCaptureFixture) -> None:
         host.processing.behaviour.black = 1
-        assert not draw(HostEngine()).any()
+        assert not generate(HostEngine()).any()
         assert "a black image" in caplog.text
         host.processing.behaviour.error = host.devices.NansException(
             "A tensor with NaNs was produced in Unet."
         )
-        assert not draw(HostEngine(), width_px=60).any()
+        assert not generate(HostEngine(), width_px=60).any()
         assert "returned NaN" in caplog.text
 
 
@@ -524,31 +524,31 @@ class TestButtons:
         press = state.interrupt if button == "interrupt" else lambda: setattr(state, button, True)
         host.processing.behaviour.at_step = lambda step: press() if step == 1 else None
         with pytest.raises(Cancelled, match="interrupted in the WebUI"):
-            draw(HostEngine())
+            generate(HostEngine())
 
-    def test_interrupt_between_two_frames_counts_if_nobody_else_drew(self, host: Any) -> None:
+    def test_interrupt_between_two_frames_counts_if_nobody_else_generated(self, host: Any) -> None:
         engine = HostEngine()
-        draw(engine)
+        generate(engine)
         host.shared.state.interrupt()
         with pytest.raises(Cancelled):
-            draw(engine)
+            generate(engine)
         assert len(host.processing.calls) == 1
 
     def test_interrupt_of_someone_elses_image_is_theirs(self, host: Any) -> None:
         engine = HostEngine()
-        draw(engine)
+        generate(engine)
         host.shared.state.begin("theirs")
         host.shared.state.interrupt()
         host.shared.state.end()
-        assert draw(engine, seed=6).std() > 0.01
+        assert generate(engine, seed=6).std() > 0.01
 
     def test_an_old_interrupt_does_not_end_a_new_job(self, host: Any) -> None:
         host.shared.state.interrupt()
-        assert draw(HostEngine()).std() > 0.01
+        assert generate(HostEngine()).std() > 0.01
 
     def test_skip_pauses_until_the_next_skip(self, host: Any, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO)
-        expected = draw(HostEngine())
+        expected = generate(HostEngine())
         pressed: list[int] = []
 
         def press(step: int) -> None:
@@ -556,7 +556,7 @@ class TestButtons:
             pressed.append(step)
 
         host.processing.behaviour.at_step = press
-        thread, outcome = in_background(lambda: draw(HostEngine()))
+        thread, outcome = in_background(lambda: generate(HostEngine()))
         wait_for(lambda: pressed)
         host.processing.behaviour.at_step = None
         wait_for(lambda: "paused" in caplog.text)
@@ -580,7 +580,7 @@ class TestButtons:
                 state.skipped = False
 
         host.processing.behaviour.at_step = press_and_forget
-        thread, _ = in_background(lambda: draw(HostEngine()))
+        thread, _ = in_background(lambda: generate(HostEngine()))
         wait_for(lambda: "paused" in caplog.text)
         host.processing.behaviour.at_step = None
         state.skip()
@@ -597,8 +597,8 @@ class TestButtons:
         thread.join(WAIT_S)
         assert isinstance(outcome[0], expected)
 
-    def test_reload_interrupts_and_the_frame_is_drawn_again(self, host: Any) -> None:
-        expected = draw(HostEngine())
+    def test_reload_interrupts_and_the_frame_is_generated_again(self, host: Any) -> None:
+        expected = generate(HostEngine())
         server = type("Server", (), {"should_exit": False})()
         host.shared.demo = type("Demo", (), {"server": server})()
 
@@ -607,7 +607,7 @@ class TestButtons:
             server.should_exit = True
 
         host.processing.behaviour.at_step = restart
-        thread, outcome = in_background(lambda: draw(HostEngine()))
+        thread, outcome = in_background(lambda: generate(HostEngine()))
         wait_for(lambda: server.should_exit)
         host.processing.behaviour.at_step = None
         pages.reload_began()
@@ -623,7 +623,7 @@ class TestSharing:
     def test_another_user_gets_a_turn_between_two_frames(self, host: Any) -> None:
         host.processing.behaviour.step_s = 0.01
         engine = HostEngine()
-        thread, _ = in_background(lambda: [draw(engine, seed=seed) for seed in range(8)])
+        thread, _ = in_background(lambda: [generate(engine, seed=seed) for seed in range(8)])
         wait_for(lambda: host.processing.calls)
         with host.call_queue.queue_lock:
             theirs = host.processing.StableDiffusionProcessingTxt2Img(prompt="theirs", steps=2)
@@ -639,18 +639,18 @@ class TestSharing:
             memory = type("Memory", (), {"unload_all_models": lambda: unloaded.append("all")})
             monkeypatch.setitem(sys.modules, "backend.memory_management", memory)
         engine = HostEngine()
-        before = draw(engine)
+        before = generate(engine)
         with engine.resting():
             assert not host.call_queue.queue_lock.acquire(False)
         assert unloaded == (["all"] if host.forge else [])
         if not host.forge:
             assert host.sd_models.loads[-2:] == ["to cpu", "to device"]
-        assert torch.equal(draw(engine), before)
+        assert torch.equal(generate(engine), before)
 
     def test_a_second_request_is_not_changed_by_the_first(self, host: Any) -> None:
         engine = HostEngine()
         one = request_for()
         other = replace(one, clip_skip=2, checkpoint="second", vae="soft.safetensors", seed=9)
-        pictures = [engine.generate(each, CancelToken()) for each in (one, other, one)]
-        assert torch.equal(pictures[0], pictures[2])
-        assert torch.equal(HostEngine().generate(other, CancelToken()), pictures[1])
+        images = [engine.generate(each, CancelToken()) for each in (one, other, one)]
+        assert torch.equal(images[0], images[2])
+        assert torch.equal(HostEngine().generate(other, CancelToken()), images[1])

@@ -171,7 +171,7 @@ def test_our_routes_are_there_before_the_port_opens(program: Program) -> None:
 @needs_torch
 def test_a_job_renders_where_the_host_keeps_its_images(program: Program) -> None:
     before = program.ask("GET", "/fake/seen")[1]["options"]
-    job = program.ended(program.submit(batch_name="film"), "SUCCEEDED")
+    job = program.ended(program.submit(batch_name="run"), "SUCCEEDED")
     outdir = Path(job["outdir"])
     assert outdir.parent == program.folder / "outputs" / "img2img-images"
     assert len(list(outdir.glob(f"{job['timestring']}_0*.png"))) == JOB["max_frames"]
@@ -180,7 +180,7 @@ def test_a_job_renders_where_the_host_keeps_its_images(program: Program) -> None
 
 
 @needs_torch
-def test_others_draw_between_our_frames(program: Program) -> None:
+def test_others_generate_between_our_frames(program: Program) -> None:
     job_id = program.submit(max_frames=2000)
     program.rendering(job_id)
     assert program.ask("POST", "/sdapi/v1/txt2img")[0] == 200
@@ -236,7 +236,7 @@ def test_a_running_job_goes_on_when_the_host_was_ended_and_started_again(tmp_pat
         first.rendering(job_id)
         if end == "stopped":
             first.ask("POST", "/sdapi/v1/server-stop")
-            assert first.process.wait(20) == 0, "the host does not wait for the film"
+            assert first.process.wait(20) == 0, "the host does not wait for the video"
     finally:
         first.stop()
     said = first.log.read_text()

@@ -23,7 +23,7 @@ from tests.refusals import refuses
 FREEU = "FreeU Integrated (SD 1.x, SD 2.x, SDXL)"
 HRFIX = "Kohya HRFix Integrated"
 WITH_EXTENSION = pytest.mark.parametrize("extensions", [("fake_extension",)])
-PICTURE = torch.linspace(0, 1, 3 * 30 * 40).reshape(3, 30, 40)
+IMAGE = torch.linspace(0, 1, 3 * 30 * 40).reshape(3, 30, 40)
 
 
 def control(**changes: Any) -> Control:
@@ -31,7 +31,7 @@ def control(**changes: Any) -> Control:
         "unit": 2,
         "module": "Canny",
         "model": "control_v11p_sd15_canny",
-        "image": PICTURE,
+        "image": IMAGE,
         "mask": None,
         "weight": 0.75,
         "guidance_start": 0.1,
@@ -47,7 +47,7 @@ def control(**changes: Any) -> Control:
     return Control(**(plain | changes))
 
 
-def draw(**changes: Any) -> torch.Tensor:
+def generate(**changes: Any) -> torch.Tensor:
     request = GenerateRequest("a lake", "", 64, 48, 5, 3, 7.0, "Euler a", **changes)
     return HostEngine().generate(request, CancelToken())
 
@@ -60,7 +60,7 @@ def units(host: Any) -> list[Any]:
 class TestControlNet:
     @pytest.mark.parametrize("init", [None, torch.rand(3, 48, 64)])
     def test_a_unit_reaches_the_hosts_controlnet_whole(self, host: Any, init: torch.Tensor | None) -> None:
-        draw(controls=(control(), control(unit=3, module="none")), init_image=init)
+        generate(controls=(control(), control(unit=3, module="none")), init_image=init)
         first, second = units(host)
         assert (first.module, first.model) == ("canny", "control_v11p_sd15_canny [d14c016b]")
         assert second.module == ("None" if host.forge else "none")
@@ -69,18 +69,18 @@ class TestControlNet:
         assert (first.pixel_perfect, first.processor_res) == (True, 256)
         assert (first.threshold_a, first.threshold_b, first.save_detected_map) == (90.0, 180.0, False)
         assert first.enabled
-        picture = first.image if host.forge else first.image["image"]
-        assert np.array_equal(picture, (PICTURE * 255).round().byte().permute(1, 2, 0).numpy())
+        image = first.image if host.forge else first.image["image"]
+        assert np.array_equal(image, (IMAGE * 255).round().byte().permute(1, 2, 0).numpy())
         assert not first.image_fg.any() if host.forge else first.low_vram
 
     def test_five_units_fit_where_the_page_has_three(self, host: Any) -> None:
-        draw(controls=tuple(control(unit=number, weight=number / 5) for number in range(1, 6)))
+        generate(controls=tuple(control(unit=number, weight=number / 5) for number in range(1, 6)))
         assert [unit.weight for unit in units(host)] == [0.2, 0.4, 0.6, 0.8, 1.0]
 
     def test_a_mask_says_where_the_unit_acts(self, host: Any) -> None:
         mask = torch.zeros(30, 40)
         mask[:, 20:] = 1
-        draw(controls=(control(mask=mask),))
+        generate(controls=(control(mask=mask),))
         (unit,) = units(host)
         if host.forge:
             assert unit.mask_image.shape == (30, 40, 3)
@@ -96,7 +96,7 @@ class TestControlNet:
     def test_inpainting_reads_the_mask_beside_the_image(self, host: Any) -> None:
         mask = torch.zeros(15, 20)
         mask[:5] = 1
-        draw(controls=(control(module="inpaint_global_harmonious", mask=mask),))
+        generate(controls=(control(module="inpaint_global_harmonious", mask=mask),))
         (unit,) = units(host)
         beside = unit.mask_image if host.forge else unit.image["mask"]
         assert beside[0, 0, 0] == 255
@@ -105,9 +105,9 @@ class TestControlNet:
 
     def test_a_unit_that_acts_nowhere_or_never_is_left_out(self, host: Any) -> None:
         nowhere, never = control(mask=torch.zeros(30, 40)), control(guidance_start=0.9)
-        draw(controls=(nowhere, never))
+        generate(controls=(nowhere, never))
         assert units(host) == []
-        draw(controls=(nowhere, control(weight=0.5)))
+        generate(controls=(nowhere, control(weight=0.5)))
         assert [unit.weight for unit in units(host)] == [0.5]
 
     def test_a_failure_of_controlnet_is_told_before_what_follows_from_it(self, host: Any) -> None:
@@ -118,26 +118,26 @@ class TestControlNet:
 
         host.processing.behaviour.at_step = consequence
         with pytest.raises(RenderError, match="ControlNet failed: RuntimeError: wrong model"):
-            draw(controls=(control(),))
+            generate(controls=(control(),))
         with pytest.raises(RenderError, match="failed to generate: AttributeError"):
-            draw(controls=(control(),))
+            generate(controls=(control(),))
 
     def test_a_failure_that_the_host_hides_is_no_frame(self, host: Any) -> None:
         host.scripts.errors["ControlNet"] = RuntimeError("wrong\nmodel")
         with pytest.raises(RenderError, match="ControlNet failed: RuntimeError: wrong model"):
-            draw(controls=(control(),))
-        assert draw(controls=(control(),)).std() > 0.01
+            generate(controls=(control(),))
+        assert generate(controls=(control(),)).std() > 0.01
 
     def test_what_the_host_refuses_names_the_unit(self, host: Any) -> None:
         if host.forge:
             pytest.skip("Forge's unit checks nothing")
         with pytest.raises(RenderError, match=r"cn_2_enabled: the WebUI's ControlNet refuses.*weight"):
-            draw(controls=(control(weight=3.0),))
+            generate(controls=(control(weight=3.0),))
 
     def test_other_scripts_stay_out_and_nothing_stays_changed(self, host: Any) -> None:
         runners = (host.scripts.scripts_txt2img, host.scripts.scripts_img2img)
         before = [(dict(vars(script)), script) for runner in runners for script in runner.alwayson_scripts]
-        draw(controls=(control(),))
+        generate(controls=(control(),))
         assert {title for title, _, _ in host.scripts.seen} == {"ControlNet"}
         assert all(vars(script) == old for old, script in before)
         assert [runner.callback_map for runner in runners] == [{}, {}]
@@ -161,10 +161,10 @@ class TestControlNet:
 
         code = __import__("internal_controlnet.external_code").external_code
         monkeypatch.setattr(code, "ControlNetUnit", OldUnit)
-        draw(controls=(control(),))
+        generate(controls=(control(),))
         assert units(host)[0].image["image"].shape == (30, 40, 3)
         with pytest.raises(MissingFeature, match="cn_2_mask_vid_path: this version"):
-            draw(controls=(control(mask=torch.ones(30, 40)),))
+            generate(controls=(control(mask=torch.ones(30, 40)),))
 
 
 class TestWithoutControlNet:
@@ -178,8 +178,8 @@ class TestWithoutControlNet:
             "sd_forge_controlnet" if host.forge else "install the extension sd-webui-controlnet"
         ) in missing
         with pytest.raises(MissingFeature, match="cn_2_enabled: "):
-            draw(controls=(control(),))
-        assert draw().std() > 0.01
+            generate(controls=(control(),))
+        assert generate().std() > 0.01
 
 
 class TestInsideTheUNet:
@@ -189,7 +189,7 @@ class TestInsideTheUNet:
         if not host.forge:
             pytest.skip("Forge's own")
         assert host_facts().lacks == {}
-        draw(freeu=FreeU(1.1, 1.2, 0.9, 0.8), kohya_hrfix=self.FIX, init_image=torch.rand(3, 48, 64))
+        generate(freeu=FreeU(1.1, 1.2, 0.9, 0.8), kohya_hrfix=self.FIX, init_image=torch.rand(3, 48, 64))
         given = {title: arguments for title, _, arguments in host.scripts.seen}
         assert given == {
             FREEU: (True, 1.1, 1.2, 0.9, 0.8, 0.0, 1.0),
@@ -204,13 +204,13 @@ class TestInsideTheUNet:
             ("freeu_enabled", "kohya_hrfix_enabled"), "webui_only_in_forge"
         )
         with refuses(MissingFeature, "webui_only_in_forge", "kohya_hrfix_enabled: ", "Kohya HRFix"):
-            draw(kohya_hrfix=self.FIX)
+            generate(kohya_hrfix=self.FIX)
 
 
 class TestFaces:
     def test_the_host_mends_them(self, host: Any) -> None:
-        draw()
-        draw(restore_faces=True)
+        generate()
+        generate(restore_faces=True)
         assert host.shared.face_restorers[0].restored == 1
         assert [call["restore_faces"] for call in host.processing.calls] == [False, True]
 
@@ -219,7 +219,7 @@ class TestFaces:
         with pytest.raises(
             ModelError, match="restore_faces: the WebUI could not load its model 'CodeFormer'"
         ):
-            draw(restore_faces=True)
+            generate(restore_faces=True)
 
     @pytest.mark.parametrize("choice", ["None", "GFPGAN"])
     def test_without_a_model_it_is_refused(self, host: Any, choice: str) -> None:
@@ -291,4 +291,4 @@ class TestControlNetThatIsNotThere:
         assert said == messages.CONTROLNET_NOT_LOADED(name="sd-webui-controlnet", reason=reason)
         assert str(host.folder) not in said
         with refuses(MissingFeature, "webui_controlnet_not_loaded", "cn_2_enabled: ", reason):
-            draw(controls=(control(),))
+            generate(controls=(control(),))

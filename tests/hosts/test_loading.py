@@ -164,11 +164,11 @@ def test_what_a_killed_host_left_is_removed(
 
 def test_files_of_jobs_are_found_in_the_folder_that_the_host_has_now(loaded: Any) -> None:
     root, images_folder = output_folders()
-    folder = root / (images_folder or "img2img-images") / "film"
+    folder = root / (images_folder or "img2img-images") / "run"
     folder.mkdir(parents=True)
     (folder / "20260102030405_settings.txt").write_text("{}")
     job = Job("batch(1)-0", "batch(1)", 0, "{}", "null", 1.0, 1.0, timestring="20260102030405")
-    moved = replace(job, outdir="/gone/outputs/of old/film")
+    moved = replace(job, outdir="/gone/outputs/of old/run")
     assert in_webui.host_queue().located(moved).outdir == str(folder)
 
 
@@ -394,8 +394,8 @@ def test_the_settings_page_has_our_options_and_they_are_honoured(
         assert opts.set(name, "/bin/evil", is_api=True) is False
     options = host_facts().options
     assert (options.deforum_preview, options.deforum_enable_persistent_settings) == ("On", True)
-    kept = loaded.shared.opts.data_labels["deforum_persistent_settings_path"].default
-    assert Path(options.deforum_persistent_settings_path) == Path(os.environ["FAKE_HOST_FOLDER"], kept)
+    default = loaded.shared.opts.data_labels["deforum_persistent_settings_path"].default
+    assert Path(options.deforum_persistent_settings_path) == Path(os.environ["FAKE_HOST_FOLDER"], default)
     opts.set("deforum_persistent_settings_path", "/elsewhere/kept.txt")
     assert host_facts().options.deforum_persistent_settings_path == "/elsewhere/kept.txt"
     assert (options.deforum_ffmpeg_crf, options.CLIP_stop_at_last_layers) == (30, 2)
@@ -423,7 +423,7 @@ def test_options_do_not_replace_what_a_config_file_has(loaded: Any, monkeypatch:
     [
         ({}, "outputs", ""),
         ({"outdir_img2img_samples": "{here}/art/img2img-images"}, "art", ""),
-        ({"outdir_img2img_samples": "{here}/art/films"}, "art", "films"),
+        ({"outdir_img2img_samples": "{here}/art/videos"}, "art", "videos"),
         ({"outdir_img2img_samples": "{here}/a/b", "outdir_samples": "{here}/all"}, "", "all"),
     ],
 )

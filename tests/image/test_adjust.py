@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from deforum_helpers.image.adjust import contrast, expose, grayscale, saturate, unsharp, unsharp_anywhere
 from deforum_helpers.image.convert import to_bytes
-from tests.image.pictures import chart, golden, levels_apart, pixels_of_hex, random_image
+from tests.image.sample_images import chart, golden, levels_apart, pixels_of_hex, random_image
 
 SOFT: dict[str, Any] = {"kernel": 5, "sigma": 1.0, "amount": 0.5, "threshold": 0}
 
@@ -27,11 +27,12 @@ def test_classic_unsharp(sharp: dict[str, Any]) -> None:
         return
     # deviation: the threshold compares absolute differences; classic's wrapped, so darker pixels never stayed
     unlimited = unsharp(chart(), **{**settings, "threshold": 0})
-    kept = levels_apart(unsharp(chart(), **settings), chart()).amax(0) < 1e-4
+    unchanged = levels_apart(unsharp(chart(), **settings), chart()).amax(0) < 1e-4
     assert apart.max() <= settings["amount"] * sharp["threshold"] + 0.5
-    assert kept.any()
+    assert unchanged.any()
     assert (
-        levels_apart(unlimited, chart()).amax(0)[kept].max() <= settings["amount"] * sharp["threshold"] + 1e-3
+        levels_apart(unlimited, chart()).amax(0)[unchanged].max()
+        <= settings["amount"] * sharp["threshold"] + 1e-3
     )
 
 
@@ -64,8 +65,8 @@ def test_even_kernels_are_taken_one_larger() -> None:
 def test_small_differences_of_either_sign_stay() -> None:
     image = torch.full((3, 9, 9), 0.5)
     image[:, 4, 3], image[:, 4, 6] = 0.52, 0.48
-    kept = unsharp(image, **{**SOFT, "amount": 2, "threshold": 10})
-    assert torch.equal(kept, image)
+    unchanged = unsharp(image, **{**SOFT, "amount": 2, "threshold": 10})
+    assert torch.equal(unchanged, image)
     assert not torch.equal(unsharp(image, **{**SOFT, "amount": 2, "threshold": 1}), image)
 
 

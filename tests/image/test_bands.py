@@ -18,7 +18,7 @@ from deforum_helpers.image import adjust, bands
 from deforum_helpers.image.adjust import unsharp
 from deforum_helpers.image.bands import BAND_PIXELS, in_bands
 from deforum_helpers.image.color import ColorReference, match_color
-from tests.image.pictures import random_image
+from tests.image.sample_images import random_image
 
 
 @given(st.integers(1, 3000), st.integers(1, 3 * BAND_PIXELS))
@@ -97,14 +97,14 @@ class NoSecondThread(ThreadPoolExecutor):
 def test_the_helper_that_began_is_waited_for_where_the_next_cannot_begin(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    caller, begun = threading.get_ident(), threading.Event()
+    caller, started = threading.get_ident(), threading.Event()
     left: list[int] = []
 
     def work(_band: slice) -> None:
         if threading.get_ident() == caller:
-            assert begun.wait(60)
+            assert started.wait(60)
             return
-        begun.set()
+        started.set()
         threading.Event().wait(0.2)
         left.append(threading.get_ident())
 

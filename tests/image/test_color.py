@@ -32,7 +32,7 @@ from deforum_helpers.image.color import (
 )
 from deforum_helpers.image.color import device_shifts as shifts_any_device
 from deforum_helpers.image.convert import from_bytes, on_8_bit_grid, pixels, to_bytes
-from tests.image.pictures import (
+from tests.image.sample_images import (
     chart,
     chart_u8,
     golden,

@@ -14,7 +14,7 @@ from deforum_helpers.image.composite import (
     stretched,
 )
 from deforum_helpers.image.mask import luma
-from tests.image.pictures import random_image
+from tests.image.sample_images import random_image
 
 PLAIN = {"invert": False, "equalize": "None", "contrast": 1.0, "cutoffs_percent": None}
 

@@ -25,7 +25,7 @@ from deforum_helpers.image.convert import (
     resized,
     to_bytes,
 )
-from tests.image.pictures import random_image, soft_image
+from tests.image.sample_images import random_image, soft_image
 from tests.refusals import refuses
 
 
@@ -90,8 +90,8 @@ def test_resized() -> None:
 def test_files_and_data_urls(tmp_path: Path, format_name: str) -> None:
     rgb = to_bytes(soft_image(20, 30))
     content = encoded(rgb, format_name, **({"lossless": True} if format_name == "WEBP" else {}))
-    (tmp_path / "picture").write_bytes(content)
-    from_file = read_image(tmp_path / "picture", setting="init_image")
+    (tmp_path / "image").write_bytes(content)
+    from_file = read_image(tmp_path / "image", setting="init_image")
     url = f"data:image/{format_name.lower()};base64," + base64.b64encode(content).decode()
     assert torch.equal(read_image(url, setting="init_image"), from_file)
     tolerance = 12 if format_name in ("JPEG", "GIF") else 0

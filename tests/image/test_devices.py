@@ -35,7 +35,7 @@ def matched(image: Any, other: Any, mode: str) -> Any:
     return match_color(image, ColorReference(other, mode))
 
 
-PICTURES: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
+OPERATIONS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
     "contrast": lambda a, b, m, f: adjust.contrast(a, 1.2),
     "exposure": lambda a, b, m, f: adjust.expose(a, 0.7),
     "saturation and hue": lambda a, b, m, f: adjust.saturate(a, 1.4, 75.0),
@@ -79,10 +79,10 @@ def without_content(channels: int) -> torch.Tensor:
     return torch.empty((channels, HEIGHT_PX, WIDTH_PX), device="meta")
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_images_stay_on_their_device(name: str) -> None:
     image, other, flow = (without_content(channels) for channels in (3, 3, 2))
-    result = PICTURES[name](image, other, without_content(1)[0], flow)
+    result = OPERATIONS[name](image, other, without_content(1)[0], flow)
     assert result.device.type == "meta"
     assert result.dtype == torch.float32
     assert result.shape == (3, HEIGHT_PX, WIDTH_PX)

@@ -14,16 +14,16 @@ def columns(height: int, width: int) -> torch.Tensor:
 
 
 def test_inner_keeps_the_middle() -> None:
-    picture = columns(50, 100)
-    shown = fitted(picture, 64, 64, "inner")
+    image = columns(50, 100)
+    shown = fitted(image, 64, 64, "inner")
     assert float(shown[:, :, 0].mean()) == pytest.approx(0.25, abs=0.02)
     assert float(shown[:, :, -1].mean()) == pytest.approx(0.75, abs=0.02)
 
 
 def test_outer_shows_all_between_bars_of_the_border() -> None:
-    picture = torch.full((3, 50, 100), 0.2)
-    picture[0, 10:40, 10:90] = 1.0
-    shown = fitted(picture, 64, 64, "outer")
+    image = torch.full((3, 50, 100), 0.2)
+    image[0, 10:40, 10:90] = 1.0
+    shown = fitted(image, 64, 64, "outer")
     assert torch.allclose(shown[:, :16], torch.tensor(0.2))
     assert torch.allclose(shown[:, 48:], torch.tensor(0.2))
     assert float(shown[0, 32, 32]) == pytest.approx(1.0, abs=1e-3)
@@ -37,8 +37,8 @@ def test_stretched() -> None:
 
 @pytest.mark.parametrize("fit", ["stretch", "inner", "outer"])
 def test_the_same_size_is_the_same_image(fit: str) -> None:
-    picture = torch.rand(3, 20, 30)
-    assert torch.equal(fitted(picture, 30, 20, fit), picture)  # type: ignore[arg-type]
+    image = torch.rand(3, 20, 30)
+    assert torch.equal(fitted(image, 30, 20, fit), image)  # type: ignore[arg-type]
 
 
 @given(
@@ -47,8 +47,8 @@ def test_the_same_size_is_the_same_image(fit: str) -> None:
     st.sampled_from([1, 3]),
 )
 def test_every_shape(height: int, width: int, rows: int, line: int, fit: str, channels: int) -> None:
-    picture = torch.rand(channels, height, width)
-    shown = fitted(picture, line, rows, fit)  # type: ignore[arg-type]
+    image = torch.rand(channels, height, width)
+    shown = fitted(image, line, rows, fit)  # type: ignore[arg-type]
     assert shown.shape == (channels, rows, line)
     assert 0 <= float(shown.min()) <= float(shown.max()) <= 1
 

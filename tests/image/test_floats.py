@@ -31,9 +31,9 @@ def test_a_float_tiff_is_scaled_to_its_range(tmp_path: Path, kind: str, low: flo
         levels = np.dstack([levels, levels[::-1], levels])
     cv2.imwrite(str(tmp_path / "a.tiff"), levels.astype(np.float64) if kind == "64 bits" else levels)
     shown = RAMP * high if high < 1 else RAMP
-    picture = read(tmp_path / "a.tiff")
-    assert np.abs(picture[0] - shown).max() < 0.01
-    assert np.abs(picture[1] - (shown[::-1] if kind == "three channels" else shown)).max() < 0.01
+    image = read(tmp_path / "a.tiff")
+    assert np.abs(image[0] - shown).max() < 0.01
+    assert np.abs(image[1] - (shown[::-1] if kind == "three channels" else shown)).max() < 0.01
 
 
 def test_what_is_no_number_is_black_and_too_bright_is_white() -> None:

@@ -67,7 +67,7 @@ LARGE = tags(4000, 60_000)
 BOMBS: dict[str, bytes] = {
     "EXIF of a JPEG": jpeg_with(0xE1, b"Exif\0\0" + LARGE),
     "EXIF of a JPEG in parts": jpeg_with(0xE1, b"Exif\0\0" + LARGE[:30_000], b"Exif\0\0" + LARGE[30_000:]),
-    "pictures of a JPEG": jpeg_with(0xE2, b"MPF\0" + LARGE),
+    "images of a JPEG": jpeg_with(0xE2, b"MPF\0" + LARGE),
     "EXIF behind fill bytes": encoded("JPEG")[:2]
     + b"\xff\xff\xff"
     + jpeg_with(0xE1, b"Exif\0\0" + LARGE)[2:],
@@ -92,7 +92,7 @@ BOMBS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_what_unpacks_to_more_than_it_is(name: str, tmp_path: Path) -> None:
-    path = tmp_path / "picture"
+    path = tmp_path / "image"
     path.write_bytes(BOMBS[name])
     tracemalloc.start()
     try:
@@ -106,15 +106,15 @@ def test_what_unpacks_to_more_than_it_is(name: str, tmp_path: Path) -> None:
 
 
 def opened(path: Path, *, setting: str) -> tuple[int, int]:
-    with open_image_file(path, setting=setting) as picture:
-        return picture.size
+    with open_image_file(path, setting=setting) as image:
+        return image.size
 
 
 @pytest.mark.parametrize(
     "name", [name for name in BOMBS if name.split()[0] in ("comment", "tags", "pictures")]
 )
 def test_they_are_refused_in_words(name: str, tmp_path: Path) -> None:
-    path = tmp_path / "picture"
+    path = tmp_path / "image"
     path.write_bytes(BOMBS[name])
     with pytest.raises(SettingsError, match=r"tags that unpack|comments of over"):
         check_image_file(path, setting="init_image")
@@ -145,12 +145,12 @@ def test_images_stand_as_others_show_them(format_name: str, number: int, tmp_pat
     exif = Pillow.Exif()
     exif[0x0112] = number
     lossless = {"lossless": True} if format_name == "WEBP" else {}
-    path = tmp_path / "picture"
+    path = tmp_path / "image"
     path.write_bytes(encoded(format_name, exif=exif, **lossless))
-    with Pillow.open(path) as picture:
-        expected = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    with open_image_file(path, setting="init_image") as picture:
-        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), expected)
+    with Pillow.open(path) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    with open_image_file(path, setting="init_image") as image:
+        np.testing.assert_array_equal(np.asarray(image.convert("RGB")), expected)
 
 
 def test_the_orientation_that_only_xmp_tells() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deforum_helpers.image.inpaint import Box, box_around, fill_from_rim, repaint
-from tests.image.pictures import random_image, soft_image
+from tests.image.sample_images import random_image, soft_image
 
 
 def square(top: int, left: int, side: int, height: int = 48, width: int = 64) -> torch.Tensor:
@@ -23,9 +23,9 @@ def test_outside_of_the_mask_nothing_changes(padding: int | None, smear: bool) -
     image, mask = random_image(48, 64), square(10, 20, 12)
     seen = []
 
-    def paint(picture: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-        seen.append((picture.shape, where.shape))
-        return torch.zeros_like(picture)
+    def paint(pixels: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+        seen.append((pixels.shape, where.shape))
+        return torch.zeros_like(pixels)
 
     result = repaint(image, mask, paint, smear=smear, padding_px=padding)
     assert seen == [((3, 48, 64), (48, 64))]
@@ -37,10 +37,10 @@ def test_a_part_is_enlarged_and_put_back() -> None:
     image, mask = soft_image(48, 64), square(12, 16, 24)
     box = box_around(mask, 0)
 
-    def paint(picture: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-        assert picture.mean() == pytest.approx(float(box.of(image).mean()), abs=0.01)
+    def paint(pixels: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+        assert pixels.mean() == pytest.approx(float(box.of(image).mean()), abs=0.01)
         assert where.mean() == pytest.approx(float(box.of(mask).mean()), abs=0.01)
-        return picture
+        return pixels
 
     result = repaint(image, mask, paint, smear=False, padding_px=0)
     assert (result - image).abs().max() < 0.01

@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.image import mask as masks
 from deforum_helpers.schedule.mask_grammar import parse_mask
-from tests.image.pictures import random_image
+from tests.image.sample_images import random_image
 from tests.refusals import refuses
 
 LEAVES = ("{everywhere}", "{init_mask}", "{video_mask}", "{human_mask}")
@@ -58,7 +58,7 @@ def test_composition_is_numpys(data: st.DataObject, crisp: bool) -> None:
         assert set(np.unique(found.numpy())) <= {0.0, 1.0}
 
 
-def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (6, 4)) -> Path:
+def saved_image(path: Path, mode: str = "RGB", size: tuple[int, int] = (6, 4)) -> Path:
     levels = np.arange(size[0] * size[1], dtype=np.uint8).reshape(size[1], size[0]) * 10
     image = Pillow.fromarray(np.stack([levels] * len(mode), -1) if len(mode) > 1 else levels, mode=None)
     image.save(path)
@@ -73,7 +73,7 @@ def test_a_mask_is_the_images_luma(tmp_path: Path) -> None:
 
 
 def test_brightness_and_contrast_are_each_their_own(tmp_path: Path) -> None:
-    path = picture(tmp_path / "ramp.png")
+    path = saved_image(tmp_path / "ramp.png")
     plain = masks.read_mask(path, 6, 4, setting="mask_file")
     bright = masks.read_mask(path, 6, 4, setting="mask_file", brightness=0.5)
     assert torch.allclose(bright, plain * 0.5, atol=1e-6)
@@ -82,7 +82,7 @@ def test_brightness_and_contrast_are_each_their_own(tmp_path: Path) -> None:
 
 
 def test_alpha_of_a_file(tmp_path: Path) -> None:
-    picture(tmp_path / "seen.png", "RGBA")
+    saved_image(tmp_path / "seen.png", "RGBA")
     alpha = masks.read_alpha(tmp_path / "seen.png", 6, 4, setting="init_image")
     assert alpha is not None
     assert torch.allclose(alpha, torch.arange(24).reshape(4, 6) * 10 / 255, atol=1e-6)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from deforum_helpers.core.registry import UnknownName
 from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.image.noise import add_noise, noise_field, perlin_hills
-from tests.image.pictures import golden, levels_apart, random_image
+from tests.image.sample_images import golden, levels_apart, random_image
 
 FIELDS = golden("noise.json")["fields"]
 HEIGHT_PX, WIDTH_PX = 128, 192

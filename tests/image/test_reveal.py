@@ -20,18 +20,18 @@ BOX = (slice(24, 72), slice(36, 60))
 def box_before_wall() -> tuple[torch.Tensor, torch.Tensor]:
     """Return a red box before a blue and green wall of fine grain, (3, H, W), and its depth."""
     grain = torch.rand(SIDE_PX, SIDE_PX, generator=torch.Generator().manual_seed(3))
-    picture = torch.stack([torch.zeros_like(grain), grain, 1 - grain])
+    image = torch.stack([torch.zeros_like(grain), grain, 1 - grain])
     depth = torch.full((SIDE_PX, SIDE_PX), 3.0)
     depth[BOX] = 1.0
-    picture[:, BOX[0], BOX[1]] = torch.tensor([1.0, 0, 0])[:, None, None]
-    return picture, depth
+    image[:, BOX[0], BOX[1]] = torch.tensor([1.0, 0, 0])[:, None, None]
+    return image, depth
 
 
 def moved(translation: tuple[float, float, float]) -> tuple[torch.Tensor, torch.Tensor, SurfaceView]:
-    picture, depth = box_before_wall()
+    image, depth = box_before_wall()
     sight = project_surface(depth, view(next_from_prev(translation, (0, 0, 0)), OPTICS, OPTICS))
     hole = hole_mask(sight)
-    return fill_hole(sample_surface(picture, sight, "bicubic"), hole, sight), hole, sight
+    return fill_hole(sample_surface(image, sight, "bicubic"), hole, sight), hole, sight
 
 
 @pytest.mark.parametrize("translation", [(30, 0, 0), (-30, 0, 0), (0, 25, 0), (20, -20, 10), (0, 0, -30)])
@@ -44,18 +44,18 @@ def test_what_stood_behind_is_filled_from_behind(translation: tuple[float, float
 
 @pytest.mark.parametrize("step", [4, 12, 30])
 def test_holes_that_open_a_little_at_each_frame_are_no_smear(step: float) -> None:
-    picture, depth = box_before_wall()
+    image, depth = box_before_wall()
     opened = torch.zeros(SIDE_PX, SIDE_PX, dtype=torch.bool)
     for _ in range(round(60 / step)):
         sight = project_surface(depth, view(next_from_prev((step, 0, 0), (0, 0, 0)), OPTICS, OPTICS))
         hole = hole_mask(sight)
-        picture = fill_hole(sample_surface(picture, sight, "bicubic"), hole, sight)
+        image = fill_hole(sample_surface(image, sight, "bicubic"), hole, sight)
         opened = hole | warp_flags(opened, sight)
         # The wall goes on behind the hole, as an estimator would see it.
         depth = torch.where(sight.revealed, torch.tensor(3.0), sight.depth)
     assert opened.sum() > 500
-    along = (picture[1][:, 1:] - picture[1][:, :-1])[opened[:, 1:] & opened[:, :-1]].square().mean()
-    across = (picture[1][1:] - picture[1][:-1])[opened[1:] & opened[:-1]].square().mean()
+    along = (image[1][:, 1:] - image[1][:, :-1])[opened[:, 1:] & opened[:, :-1]].square().mean()
+    across = (image[1][1:] - image[1][:-1])[opened[1:] & opened[:-1]].square().mean()
     assert 0.3 < along / across < 3
 
 
@@ -65,10 +65,10 @@ def test_pixels_of_the_box_do_not_grow() -> None:
 
 
 def test_an_image_without_holes_is_left_alone() -> None:
-    picture, _ = box_before_wall()
+    image, _ = box_before_wall()
     _, hole, sight = moved((0, 0, 0))
     assert not hole.any()
-    assert fill_hole(picture, hole, sight) is picture
+    assert fill_hole(image, hole, sight) is image
 
 
 def test_an_image_that_is_all_hole_is_filled() -> None:

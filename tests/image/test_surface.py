@@ -192,7 +192,7 @@ def test_any_device_sees_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 1000])
-def test_a_surface_drawn_in_parts_is_the_same(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_surface_rasterized_in_parts_is_the_same(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     depth, seen = hills()[:16, :16].contiguous(), view(next_from_prev(*MOVES["all"]), OPTICS, OPTICS)
     whole = project_surface(depth, seen)
     monkeypatch.setattr(surface, "CANDIDATES_AT_ONCE", at_once)

@@ -24,7 +24,7 @@ from deforum_helpers.image.convert import from_bytes, pixels, to_bytes
 from deforum_helpers.image.types import Depth, Image
 from deforum_helpers.image.warp import _maps, sample, sample_cpu, warp_2d, warp_3d
 from deforum_helpers.models.depth.scene import scene_depth
-from tests.image.pictures import (
+from tests.image.sample_images import (
     chart,
     chart_u8,
     golden,

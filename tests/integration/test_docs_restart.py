@@ -42,7 +42,7 @@ def test_the_examples_outlive_a_crash_of_the_server(example: str, tmp_path: Path
         stderr=subprocess.STDOUT,
     )
     try:
-        first = begun(server)
+        first = submitted(server)
         server.kill()
         server = FaultyServer(tmp_path / "outputs", port=examples_port)
         told, _ = client.communicate(timeout=LIMIT_S)
@@ -58,7 +58,7 @@ def test_the_examples_outlive_a_crash_of_the_server(example: str, tmp_path: Path
     assert len(list(tmp_path.glob("batch(*.mp4"))) == (2 if example == "python" else 0)
 
 
-def begun(server: FaultyServer) -> str:
+def submitted(server: FaultyServer) -> str:
     """Wait until a job has a frame, and return its id."""
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:

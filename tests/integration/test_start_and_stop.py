@@ -94,9 +94,9 @@ def test_run_now_renders_its_files_and_ends(start: Start, tmp_path: Path) -> Non
         "--deforum-run-now", ",".join(map(str, files)), "--deforum-terminate-after-run-now", "--deforum-api"
     )
     assert server.process.wait(WAIT_S) == 0
-    films = [Path(line.removeprefix("Video: ")) for line in server.lines if line.startswith("Video: ")]
-    assert [film.parent.name for film in films] == ["a", "b"]
-    assert all(film.stat().st_size > 0 for film in films)
+    videos = [Path(line.removeprefix("Video: ")) for line in server.lines if line.startswith("Video: ")]
+    assert [video.parent.name for video in videos] == ["a", "b"]
+    assert all(video.stat().st_size > 0 for video in videos)
     assert any("100 %" in line for line in server.lines)
 
 

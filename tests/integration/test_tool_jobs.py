@@ -22,9 +22,9 @@ def clip(path: Path, frames: int, side: int = 64) -> Path:
         path, width=side, height=side, fps=8, preset="ultrafast", ffmpeg=find_ffmpeg("")
     ) as writer:
         for frame in range(frames):
-            picture = np.tile(np.linspace(0, 200, side, dtype=np.uint8)[:, None, None], (1, side, 3))
-            cv2.rectangle(picture, (frame % 40, 20), (frame % 40 + 16, 36), (250, 240, 30), -1)
-            writer.write(picture)
+            image = np.tile(np.linspace(0, 200, side, dtype=np.uint8)[:, None, None], (1, side, 3))
+            cv2.rectangle(image, (frame % 40, 20), (frame % 40 + 16, 36), (250, 240, 30), -1)
+            writer.write(image)
         writer.finish()
     return path
 

@@ -70,16 +70,16 @@ def test_a_cancelled_job_goes_on_where_it_stopped(server: Server) -> None:
 
 
 def test_a_failing_member_of_a_batch_leaves_the_others_alone(server: Server, tmp_path: Path) -> None:
-    picture = tmp_path / "init.png"
-    Image.new("RGB", (64, 64)).save(picture)
-    bad = {**SMALL, "use_init": True, "init_image": str(picture), "batch_name": "bad"}
+    image = tmp_path / "init.png"
+    Image.new("RGB", (64, 64)).save(image)
+    bad = {**SMALL, "use_init": True, "init_image": str(image), "batch_name": "bad"}
     blocker, first, broken, last = server.submit(
         {**SMALL, "max_frames": 300, "batch_name": "blocker"},
         {**SMALL, "batch_name": "first"},
         bad,
         {**SMALL, "batch_name": "last"},
     )
-    picture.unlink()
+    image.unlink()
     ends = [server.ended(job_id) for job_id in (blocker, first, broken, last)]
     assert [job["status"] for job in ends] == ["SUCCEEDED", "SUCCEEDED", "FAILED", "SUCCEEDED"]
     assert ends[2]["error_type"] == "TERMINAL"

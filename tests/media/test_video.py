@@ -53,8 +53,8 @@ def gray_clip(path: Path, frames: int = 12, fps: int = 10, *extra: object) -> Pa
 
 def levels(paths: tuple[Path, ...]) -> list[int]:
     """The number that each frame's level says."""
-    pictures = [cv2.imread(str(path)) for path in paths]
-    return [round(float(picture[-8:, -8:].mean()) / 20) for picture in pictures]
+    images = [cv2.imread(str(path)) for path in paths]
+    return [round(float(image[-8:, -8:].mean()) / 20) for image in images]
 
 
 def taken(footage: VideoInfo, folder: Path, selection: Selection, **changes: bool) -> tuple[Path, ...]:
@@ -216,9 +216,9 @@ def test_a_turned_video_is_upright(
     ffmpeg("-display_rotation", turn_deg, "-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "turned.mp4")
     footage = inspect_video(tmp_path / "turned.mp4", setting="video_init_path")
     assert (footage.width_px, footage.height_px) == size
-    picture = cv2.imread(str(taken(footage, tmp_path / "frames", Selection(1, 0, 1))[0]))
-    assert picture.shape == (size[1], size[0], 3)
-    white = {place for place in ((0, 0), (0, -8), (-8, 0), (-8, -8)) if eight_pixels(picture, *place) > 240}
+    image = cv2.imread(str(taken(footage, tmp_path / "frames", Selection(1, 0, 1))[0]))
+    assert image.shape == (size[1], size[0], 3)
+    white = {place for place in ((0, 0), (0, -8), (-8, 0), (-8, -8)) if eight_pixels(image, *place) > 240}
     assert white == {corner}
 
 
@@ -236,14 +236,14 @@ def test_a_mirrored_video_is_shown_mirrored(
     ffmpeg("-i", tmp_path / "turned.mp4", "-frames:v", 1, tmp_path / "expected.png")
     footage = inspect_video(tmp_path / "turned.mp4", setting="video_init_path")
     assert (footage.width_px, footage.height_px) == size
-    picture = cv2.imread(str(taken(footage, tmp_path / "frames", Selection(1, 0, 1))[0]))
+    image = cv2.imread(str(taken(footage, tmp_path / "frames", Selection(1, 0, 1))[0]))
     expected = cv2.imread(str(tmp_path / "expected.png"))
-    assert np.abs(picture.astype(int) - expected).max() <= 8
+    assert np.abs(image.astype(int) - expected).max() <= 8
 
 
-def eight_pixels(picture: np.ndarray, top: int, left: int) -> float:
+def eight_pixels(image: np.ndarray, top: int, left: int) -> float:
     """The mean of eight by eight pixels."""
-    return float(np.roll(picture, (-top, -left), (0, 1))[:8, :8].mean())
+    return float(np.roll(image, (-top, -left), (0, 1))[:8, :8].mean())
 
 
 VIDEOS: dict[str, tuple[object, ...]] = {
@@ -385,7 +385,7 @@ def refusal(path: Path) -> str:
         ("empty.mp4", b"", "video_input_not_video"),
         ("text.mp4", b"hello" * 1000, "video_input_not_video"),
         ("broken.mp4", b"\0\0\0\x18ftypmp42" + b"\0" * 2000, "video_input_undecodable"),
-        ("picture.mp4", b"\x89PNG\r\n\x1a\n" + b"\0" * 500, "video_input_not_video"),
+        ("image.mp4", b"\x89PNG\r\n\x1a\n" + b"\0" * 500, "video_input_not_video"),
     ],
 )
 def test_files_that_are_no_video(tmp_path: Path, name: str, content: bytes, code: str) -> None:

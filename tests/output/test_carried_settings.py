@@ -25,11 +25,11 @@ def packed(text: bytes) -> bytes:
     return png_chunk(b"iTXt", KEYWORD + b"\x01\x00\x00\x00" + zlib.compress(text, 9))
 
 
-def picture(*chunks: bytes) -> bytes:
+def png_bytes(*chunks: bytes) -> bytes:
     return PNG_SIGNATURE + b"".join(chunks) + png_chunk(b"IEND", b"")
 
 
-def film(comment: bytes) -> bytes:
+def mp4_bytes(comment: bytes) -> bytes:
     content = struct.pack(">II", 1, 0) + comment
     for name in (b"data", b"\xa9cmt", b"ilst"):
         content = struct.pack(">I4s", len(content) + 8, name) + content
@@ -40,19 +40,19 @@ def film(comment: bytes) -> bytes:
 
 
 FILES: dict[str, tuple[str, bytes]] = {
-    "many lists in a picture": (".png", picture(packed(LISTS))),
-    "deep in a picture": (".png", picture(packed(DEEP))),
-    "plain in a picture": (".png", picture(png_chunk(b"tEXt", KEYWORD + DEEP))),
-    "too long in a picture": (".png", picture(packed(b" " * (17 << 20)))),
-    "junk many times in a picture": (
+    "many lists in an image": (".png", png_bytes(packed(LISTS))),
+    "deep in an image": (".png", png_bytes(packed(DEEP))),
+    "plain in an image": (".png", png_bytes(png_chunk(b"tEXt", KEYWORD + DEEP))),
+    "too long in an image": (".png", png_bytes(packed(b" " * (17 << 20)))),
+    "junk many times in an image": (
         ".png",
-        picture(
+        png_bytes(
             *[png_chunk(b"iTXt", KEYWORD + b"\x01\x00\x00\x00" + zlib.compress(bytes(16 << 20))[:-9])] * 99
         ),
     ),
-    "many chunks": (".png", picture(*[png_chunk(b"tEXt", b"")] * 200_000)),
-    "many lists in a film": (".mp4", film(LISTS)),
-    "deep in a film": (".mp4", film(DEEP)),
+    "many chunks": (".png", png_bytes(*[png_chunk(b"tEXt", b"")] * 200_000)),
+    "many lists in a video": (".mp4", mp4_bytes(LISTS)),
+    "deep in a video": (".mp4", mp4_bytes(DEEP)),
     "many boxes": (".mp4", struct.pack(">I4s", 8, b"free") * 200_000),
     "many lists in a file": (".json", LISTS),
     "deep in a file": (".txt", DEEP),
@@ -87,5 +87,5 @@ def test_a_manifest_that_holds_too_much_is_refused() -> None:
 def test_what_is_small_is_read(ending: str, tmp_path: Path) -> None:
     text = json.dumps({"W": 64, "prompts": {"0": "[{,:" * 1000}}).encode()
     path = tmp_path / f"file{ending}"
-    path.write_bytes(picture(packed(text)) if ending == ".png" else film(text))
+    path.write_bytes(png_bytes(packed(text)) if ending == ".png" else mp4_bytes(text))
     assert read_settings(path)["W"] == 64

@@ -50,8 +50,8 @@ def test_the_content_is_on_the_disk_before_it_has_its_name(
 
 def test_the_longest_name_has_room_for_its_temporary_one(tmp_path: Path) -> None:
     path = tmp_path / ("ü" * 120 + ".mp4")
-    write_whole(path, b"film")
-    assert path.read_bytes() == b"film"
+    write_whole(path, b"video")
+    assert path.read_bytes() == b"video"
 
 
 def test_a_folder_that_cannot_be_synced_is_left_to_its_file_system(

@@ -111,8 +111,8 @@ def test_a_run_of_an_earlier_version_keeps_its_names_until_it_goes_on(ending: st
 
 
 def test_a_new_run_lies_in_its_folder(tmp_path: Path) -> None:
-    run = new_run(tmp_path, settings(batch_name="film/{seed}", seed=42), NOW)
-    assert run == Run(tmp_path / "img2img-images" / "film_42", TS)
+    run = new_run(tmp_path, settings(batch_name="run/{seed}", seed=42), NOW)
+    assert run == Run(tmp_path / "img2img-images" / "run_42", TS)
     assert run.outdir.is_dir()
     assert json.loads(run.manifest_path.read_text())["files"] == []
 
@@ -146,9 +146,9 @@ def test_a_resume_timestring_is_a_time(tmp_path: Path, timestring: str) -> None:
 def test_a_link_inside_the_output_folder_is_not_written_through(tmp_path: Path) -> None:
     images = tmp_path / "img2img-images"
     (images / "other").mkdir(parents=True)
-    (images / "film").symlink_to(images / "other", target_is_directory=True)
-    with refuses(SettingsError, "batch_folder_is_link", "film"):
-        new_run(tmp_path, settings(batch_name="film"), NOW)
+    (images / "run").symlink_to(images / "other", target_is_directory=True)
+    with refuses(SettingsError, "batch_folder_is_link", "run"):
+        new_run(tmp_path, settings(batch_name="run"), NOW)
     assert list((images / "other").iterdir()) == []
 
 
@@ -156,7 +156,7 @@ def test_a_link_out_of_the_output_folder_is_not_followed(tmp_path: Path) -> None
     outside, root = tmp_path / "outside", tmp_path / "root"
     outside.mkdir()
     (root / "img2img-images").mkdir(parents=True)
-    (root / "img2img-images" / "film").symlink_to(outside)
+    (root / "img2img-images" / "run").symlink_to(outside)
     with pytest.raises(SettingsError, match="batch_name"):
-        new_run(root, settings(batch_name="film"), NOW)
+        new_run(root, settings(batch_name="run"), NOW)
     assert not list(outside.iterdir())

@@ -16,10 +16,10 @@ from deforum_helpers.settings import Settings, load_settings
 from tests.holding import held_elsewhere
 
 LOOKED_FOR = "20200101000000"
-FOLDER = "img2img-images/film"
+FOLDER = "img2img-images/run"
 
 
-def film(name: str = "film") -> Settings:
+def settings_of(name: str = "run") -> Settings:
     return replace(load_settings({}).settings, batch_name=name)
 
 
@@ -31,11 +31,11 @@ def written(root: Path, *names: str) -> None:
 
 
 def said(root: Path, timestring: str | None = LOOKED_FOR) -> list[str]:
-    return [problem.message for problem in resume_problems(root, film(), timestring)]
+    return [problem.message for problem in resume_problems(root, settings_of(), timestring)]
 
 
 def refused(root: Path, code: str, *words: str) -> None:
-    (problem,) = resume_problems(root, film(), LOOKED_FOR)
+    (problem,) = resume_problems(root, settings_of(), LOOKED_FOR)
     assert problem.code == code
     assert all(word in problem.message for word in (LOOKED_FOR, FOLDER, *words)), problem.message
 
@@ -44,7 +44,7 @@ def refused(root: Path, code: str, *words: str) -> None:
     "name", [f".{LOOKED_FOR}.checkpoint", f"{LOOKED_FOR}.checkpoint", f"{LOOKED_FOR}_settings.txt"]
 )
 def test_a_run_is_there_with_its_checkpoint_or_its_settings(tmp_path: Path, name: str) -> None:
-    written(tmp_path, f"film/{name}")
+    written(tmp_path, f"run/{name}")
     assert said(tmp_path) == []
 
 
@@ -54,30 +54,30 @@ def test_a_video_that_begins_anew_looks_for_none(tmp_path: Path) -> None:
 
 def test_a_run_in_a_folder_of_its_own_is_found_by_the_name_that_it_had(tmp_path: Path) -> None:
     written(tmp_path, f"a/b/Deforum_{LOOKED_FOR}/{LOOKED_FOR}.checkpoint")
-    settings = film("Deforum_{timestring}")
+    settings = settings_of("Deforum_{timestring}")
     assert resume_problems(tmp_path, settings, LOOKED_FOR, "img2img-images/a/b") == []
 
 
 def test_the_newest_runs_of_the_folder_are_told(tmp_path: Path) -> None:
-    written(tmp_path, *(f"film/2024010{day}000000_settings.txt" for day in range(1, 6)), "film/notes.txt")
-    written(tmp_path, "film/.20240105000000.checkpoint", "other/20250101000000_settings.txt")
+    written(tmp_path, *(f"run/2024010{day}000000_settings.txt" for day in range(1, 6)), "run/notes.txt")
+    written(tmp_path, "run/.20240105000000.checkpoint", "other/20250101000000_settings.txt")
     refused(tmp_path, "run_not_found", "20240105000000, 20240104000000, 20240103000000")
 
 
 def test_else_those_of_other_folders_are(tmp_path: Path) -> None:
     written(
-        tmp_path, "film/20240101000000.mp4", "b/20250101000000_settings.txt", "a/20240101000000_settings.txt"
+        tmp_path, "run/20240101000000.mp4", "b/20250101000000_settings.txt", "a/20240101000000_settings.txt"
     )
     refused(tmp_path, "run_not_in_folder", "20250101000000 in b, 20240101000000 in a")
 
 
 def test_a_run_in_another_folder_is_named(tmp_path: Path) -> None:
-    written(tmp_path, "film/20240101000000.checkpoint", f"other/{LOOKED_FOR}_settings.txt")
+    written(tmp_path, "run/20240101000000.checkpoint", f"other/{LOOKED_FOR}_settings.txt")
     refused(tmp_path, "run_in_other_folder", "img2img-images/other", "batch_name")
 
 
 def test_an_empty_output_folder_has_none(tmp_path: Path) -> None:
-    (problem,) = resume_problems(tmp_path / "none", film(), LOOKED_FOR)
+    (problem,) = resume_problems(tmp_path / "none", settings_of(), LOOKED_FOR)
     assert problem.code == "no_runs"
     assert (problem.setting, problem.found) == ("resume_timestring", LOOKED_FOR)
 
@@ -117,9 +117,9 @@ def test_a_folder_that_is_not_there_has_no_lock(tmp_path: Path) -> None:
         assert not list(tmp_path.iterdir())
 
 
-def claimed(root: Path, batch_name: str = "film") -> Run:
+def claimed(root: Path, batch_name: str = "run") -> Run:
     """A run that was claimed and locked by a program that was killed before it wrote anything of it."""
-    run = new_run(root, film(batch_name), datetime(2026, 1, 2, 3, 4, 5))
+    run = new_run(root, settings_of(batch_name), datetime(2026, 1, 2, 3, 4, 5))
     run.lock_path.write_text('{"program": "gone", "host": "here", "pid": 1}')
     return run
 
@@ -149,8 +149,8 @@ def test_a_lock_that_is_held_stays(tmp_path: Path) -> None:
 
 def test_links_and_other_names_are_left_alone(tmp_path: Path) -> None:
     run = claimed(tmp_path)
-    kept = run.outdir / ".notes.lock"
-    kept.touch()
+    notes_lock = run.outdir / ".notes.lock"
+    notes_lock.touch()
     target = tmp_path / "elsewhere"
     target.write_text("kept")
     if os.name != "nt":
@@ -158,5 +158,5 @@ def test_links_and_other_names_are_left_alone(tmp_path: Path) -> None:
         run.lock_path.symlink_to(target)
         (tmp_path / "img2img-images" / "link").symlink_to(tmp_path)
     remove_unused_claims(tmp_path / "img2img-images")
-    assert kept.exists()
+    assert notes_lock.exists()
     assert target.read_text() == "kept"

@@ -16,16 +16,16 @@ from deforum_helpers.core.errors import DiskFull, MissingFeature, SettingsError,
 from deforum_helpers.media import ffmpeg as programs
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.output import video as films
+from deforum_helpers.output import video as video_module
 from deforum_helpers.output.frames import write_frame
 from deforum_helpers.output.metadata import SETTINGS_KEYWORD, read_settings, read_video_settings
 from deforum_helpers.output.subtitles import FrameInfo, Span, Style, SubtitleWriter
 from deforum_helpers.output.video import VideoWriter, write_gif
-from tests.output.films import FFMPEG, chart, decoded, false_ffmpeg, sound, streams
+from tests.output.small_videos import FFMPEG, chart, decoded, false_ffmpeg, sound, streams
 from tests.refusals import refuses
 
 
-def film(path: Path, frames: int = 5, width: int = 32, height: int = 16, **options: object) -> int:
+def write_video(path: Path, frames: int = 5, width: int = 32, height: int = 16, **options: object) -> int:
     options = {"fps": 10, "preset": "ultrafast", "ffmpeg": FFMPEG} | options
     with VideoWriter(path, width=width, height=height, **options) as writer:
         for frame in range(frames):
@@ -34,27 +34,27 @@ def film(path: Path, frames: int = 5, width: int = 32, height: int = 16, **optio
 
 
 def test_a_video_shows_the_frames(tmp_path: Path) -> None:
-    path = tmp_path / "Film – 城.mp4"
-    assert film(path, crf=0) == 5
+    path = tmp_path / "Video – 城.mp4"
+    assert write_video(path, crf=0) == 5
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
     assert count_frames(path) == 5
     shown = decoded(path, 32, 16).astype(int)
-    for frame, picture in enumerate(shown):
+    for frame, image in enumerate(shown):
         expected = chart(32, 16, frame * 5).astype(int)
-        assert np.abs(picture[:, :12] - expected[:, :12]).max() <= 4
-        assert np.abs(picture[:, 20:] - expected[:, 20:]).max() <= 4
+        assert np.abs(image[:, :12] - expected[:, :12]).max() <= 4
+        assert np.abs(image[:, 20:] - expected[:, 20:]).max() <= 4
 
 
 @pytest.mark.parametrize(("width", "height"), [(33, 16), (32, 17), (31, 15), (1, 1)])
 def test_odd_sizes_are_padded_in_the_video_only(tmp_path: Path, width: int, height: int) -> None:
-    assert film(tmp_path / "a.mp4", 3, width, height) == 3
+    assert write_video(tmp_path / "a.mp4", 3, width, height) == 3
     even = (width + width % 2, height + height % 2)
     assert f", {even[0]}x{even[1]}" in streams(tmp_path / "a.mp4")
     assert decoded(tmp_path / "a.mp4", *even).shape[0] == 3
 
 
 def test_a_video_tells_its_colours_and_rate(tmp_path: Path) -> None:
-    film(tmp_path / "a.mp4", fps=12.5)
+    write_video(tmp_path / "a.mp4", fps=12.5)
     said = streams(tmp_path / "a.mp4")
     assert "yuv420p(tv, bt709" in said
     assert "12.50 fps" in said
@@ -71,14 +71,14 @@ def test_a_video_tells_its_colours_and_rate(tmp_path: Path) -> None:
     ids=["odd characters", "2 MB", "empty"],
 )
 def test_settings_travel_in_the_video(tmp_path: Path, settings: dict[str, object]) -> None:
-    film(tmp_path / "a.mp4", settings_json=json.dumps(settings, ensure_ascii=False))
+    write_video(tmp_path / "a.mp4", settings_json=json.dumps(settings, ensure_ascii=False))
     assert read_video_settings(tmp_path / "a.mp4") == settings
 
 
 def test_settings_are_read_from_whatever_holds_them(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text('{"W": 8}', encoding="utf-8")
     write_frame(tmp_path / "a.PNG", chart(8, 8), {SETTINGS_KEYWORD: '{"W": 8}'})
-    film(tmp_path / "a.mp4", settings_json='{"W": 8}')
+    write_video(tmp_path / "a.mp4", settings_json='{"W": 8}')
     assert [read_settings(path) for path in sorted(tmp_path.iterdir())] == [{"W": 8}] * 3
 
 
@@ -88,7 +88,7 @@ def test_settings_outlive_sound_and_subtitles(tmp_path: Path) -> None:
             writer.write(FrameInfo(frame, "false", 1, {}, ""), Span(frame + 1, frame, frame + 1))
         subtitles = writer.finish()
     tone = sound(tmp_path / "tone.wav", 3)
-    assert film(tmp_path / "a.mp4", settings_json='{"W": 32}', audio=tone, subtitles=subtitles) == 5
+    assert write_video(tmp_path / "a.mp4", settings_json='{"W": 32}', audio=tone, subtitles=subtitles) == 5
     assert read_video_settings(tmp_path / "a.mp4") == {"W": 32}
     said = streams(tmp_path / "a.mp4")
     assert "Audio: aac" in said
@@ -98,11 +98,11 @@ def test_settings_outlive_sound_and_subtitles(tmp_path: Path) -> None:
 
 
 def test_sound_shorter_than_the_video_costs_no_frame(tmp_path: Path) -> None:
-    assert film(tmp_path / "a.mp4", 30, audio=sound(tmp_path / "tone.mp3", 0.3)) == 30
+    assert write_video(tmp_path / "a.mp4", 30, audio=sound(tmp_path / "tone.mp3", 0.3)) == 30
 
 
 def test_a_video_without_settings_says_so(tmp_path: Path) -> None:
-    film(tmp_path / "a.mp4")
+    write_video(tmp_path / "a.mp4")
     for path in (tmp_path / "a.mp4", tmp_path / "none.mp4"):
         with pytest.raises(SettingsError, match=path.name):
             read_video_settings(path)
@@ -123,7 +123,7 @@ def test_only_sound_is_a_soundtrack(tmp_path: Path, name: str) -> None:
     if name in content:
         (tmp_path / name).write_text(content[name])
     with pytest.raises(VideoError, match="soundtrack_path"):
-        film(tmp_path / "a.mp4", audio=tmp_path / name)
+        write_video(tmp_path / "a.mp4", audio=tmp_path / name)
     assert not (tmp_path / "a.mp4").exists()
 
 
@@ -132,7 +132,7 @@ def test_a_playlist_behind_a_tag_is_not_followed(tmp_path: Path) -> None:
     trap = tmp_path / "trap.mp3"
     trap.write_bytes(b"ID3\x04\x00\x00\x00\x00\x00\x00" + f"#EXTM3U\n#EXTINF:1,\n{secret}\n".encode())
     with pytest.raises(VideoError, match=r"trap\.mp3"):
-        film(tmp_path / "a.mp4", audio=trap)
+        write_video(tmp_path / "a.mp4", audio=trap)
 
 
 KINDS = (
@@ -157,7 +157,7 @@ KINDS = (
 @pytest.mark.parametrize("end", KINDS)
 def test_sound_of_every_kind_is_heard(tmp_path: Path, end: str) -> None:
     path = sound(tmp_path / f"-dash {end}.{end}", 0.5)
-    assert film(tmp_path / "a.mp4", audio=path) == 5
+    assert write_video(tmp_path / "a.mp4", audio=path) == 5
     assert loudness(tmp_path / "a.mp4") > 100
 
 
@@ -183,12 +183,12 @@ def test_sound_is_told_by_what_the_whole_file_is(tmp_path: Path, kind: str) -> N
     path = sound(tmp_path / f"a.{end}", 1.0, *codec)
     name = "0" if kind.startswith("no name") else f"odd.{end}"
     (tmp_path / name).write_bytes(changed(path.read_bytes()))
-    assert film(tmp_path / "a.mp4", audio=tmp_path / name) == 5
+    assert write_video(tmp_path / "a.mp4", audio=tmp_path / name) == 5
     assert loudness(tmp_path / "a.mp4") > 100
 
 
 def loudness(video: Path) -> float:
-    """The mean level of a film's sound, 0..32767."""
+    """The mean level of a video's sound, 0..32767."""
     command = [FFMPEG, "-loglevel", "error", "-i", video, "-map", "0:a:0", "-ac", "1", "-f", "s16le", "-"]
     heard = subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
     return float(np.abs(np.frombuffer(heard, np.int16).astype(float)).mean())
@@ -205,27 +205,27 @@ def loudness(video: Path) -> float:
 def test_what_is_no_sound_is_refused_in_our_own_words(tmp_path: Path, content: bytes, code: str) -> None:
     (tmp_path / "odd.m4a").write_bytes(content)
     with refuses(VideoError, code, "soundtrack_path", "odd.m4a") as caught:
-        film(tmp_path / "a.mp4", audio=tmp_path / "odd.m4a")
+        write_video(tmp_path / "a.mp4", audio=tmp_path / "odd.m4a")
     assert "ffmpeg ended" not in str(caught.value)
 
 
 def test_a_silent_video_is_no_soundtrack(tmp_path: Path) -> None:
-    film(tmp_path / "silent.mp4")
+    write_video(tmp_path / "silent.mp4")
     with refuses(VideoError, "soundtrack_silent", "soundtrack_path", "silent.mp4"):
-        film(tmp_path / "a.mp4", audio=tmp_path / "silent.mp4")
+        write_video(tmp_path / "a.mp4", audio=tmp_path / "silent.mp4")
 
 
 def test_a_failing_ffmpeg_is_quoted_without_folders(tmp_path: Path) -> None:
     program = false_ffmpeg(tmp_path, "sys.stdin.buffer.read(10); sys.exit('/home/me/x.mp4: no such codec')")
     with pytest.raises(VideoError, match=r"status 1: x\.mp4: no such codec"):
-        film(tmp_path / "a.mp4", 50, 256, 256, ffmpeg=program)
+        write_video(tmp_path / "a.mp4", 50, 256, 256, ffmpeg=program)
     assert [entry.name for entry in tmp_path.iterdir()] == ["ffmpeg"]
 
 
 def test_an_ffmpeg_that_fails_at_the_end_is_an_error(tmp_path: Path) -> None:
     program = false_ffmpeg(tmp_path, "sys.stdin.buffer.read(); sys.exit('Conversion failed!')")
     with pytest.raises(VideoError, match="Conversion failed!"):
-        film(tmp_path / "a.mp4", ffmpeg=program)
+        write_video(tmp_path / "a.mp4", ffmpeg=program)
 
 
 def test_a_full_disk_can_be_tried_again(tmp_path: Path) -> None:
@@ -233,28 +233,28 @@ def test_a_full_disk_can_be_tried_again(tmp_path: Path) -> None:
         tmp_path, "sys.stdin.buffer.read(); sys.exit('av_interleaved_write_frame(): No space left on device')"
     )
     with pytest.raises(DiskFull):
-        film(tmp_path / "a.mp4", ffmpeg=program)
+        write_video(tmp_path / "a.mp4", ffmpeg=program)
 
 
 def test_a_video_of_another_length_is_an_error(tmp_path: Path) -> None:
-    film(tmp_path / "short.mp4", 1)
+    write_video(tmp_path / "short.mp4", 1)
     body = (
         f"import os, shutil; '-progress' not in sys.argv or os.execv({FFMPEG!r}, [{FFMPEG!r}, *sys.argv[1:]]); "
         f"sys.stdin.buffer.read(); shutil.copy({str(tmp_path / 'short.mp4')!r}, sys.argv[-1][5:])"
     )
     with refuses(VideoError, "video_frames_lost", "5", "1"):
-        film(tmp_path / "a.mp4", ffmpeg=false_ffmpeg(tmp_path, body))
+        write_video(tmp_path / "a.mp4", ffmpeg=false_ffmpeg(tmp_path, body))
     assert not (tmp_path / "a.mp4").exists()
 
 
 def test_a_hung_ffmpeg_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(films, "WRITE_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(films, "FINISH_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(video_module, "WRITE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(video_module, "FINISH_TIMEOUT_S", 0.2)
     program = false_ffmpeg(tmp_path, "time.sleep(60)")
     with refuses(VideoError, "video_hung", "0.2"):
-        film(tmp_path / "a.mp4", 50, 256, 256, ffmpeg=program)
+        write_video(tmp_path / "a.mp4", 50, 256, 256, ffmpeg=program)
     with refuses(VideoError, "video_hung", "0.2"):
-        film(tmp_path / "a.mp4", 1, 8, 8, ffmpeg=program)
+        write_video(tmp_path / "a.mp4", 1, 8, 8, ffmpeg=program)
     with pytest.raises(VideoError, match="did not end"):
         programs.run_ffmpeg(program, [], "Waiting", 0.2)
 
@@ -303,7 +303,7 @@ def test_ffmpeg_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_program_that_does_not_start_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "ffmpeg").write_text("no program")
     with pytest.raises(MissingFeature, match="cannot be started"):
-        film(tmp_path / "a.mp4", ffmpeg=str(tmp_path / "ffmpeg"))
+        write_video(tmp_path / "a.mp4", ffmpeg=str(tmp_path / "ffmpeg"))
     assert [entry.name for entry in tmp_path.iterdir()] == ["ffmpeg"]
 
 
@@ -321,11 +321,11 @@ def test_an_abort_leaves_nothing(tmp_path: Path) -> None:
 
 def test_an_error_inside_the_context_aborts(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
-        _film_that_fails(tmp_path / "a.mp4")
+        _video_that_fails(tmp_path / "a.mp4")
     assert not list(tmp_path.iterdir())
 
 
-def _film_that_fails(path: Path) -> None:
+def _video_that_fails(path: Path) -> None:
     with VideoWriter(path, width=32, height=16, fps=10, ffmpeg=FFMPEG) as writer:
         writer.write(chart(32, 16))
         raise KeyError
@@ -359,13 +359,13 @@ def test_an_abort_frees_a_thread_that_writes(tmp_path: Path) -> None:
 
 def test_a_video_of_no_frames_is_an_error(tmp_path: Path) -> None:
     with refuses(VideoError, "video_without_frames"):
-        film(tmp_path / "a.mp4", 0)
+        write_video(tmp_path / "a.mp4", 0)
 
 
 @pytest.mark.parametrize("bad", [{"width": 0}, {"fps": 0}, {"fps": float("nan")}])
 def test_sizes_and_rates_are_above_zero(tmp_path: Path, bad: dict[str, float]) -> None:
     with refuses(VideoError, "video_format"):
-        film(tmp_path / "a.mp4", **bad)
+        write_video(tmp_path / "a.mp4", **bad)
 
 
 def test_frames_have_the_video_s_size(tmp_path: Path) -> None:
@@ -377,11 +377,11 @@ def test_frames_have_the_video_s_size(tmp_path: Path) -> None:
 
 
 def test_a_gif_has_the_video_s_frames(tmp_path: Path) -> None:
-    film(tmp_path / "a.mp4")
+    write_video(tmp_path / "a.mp4")
     write_gif(tmp_path / "a.mp4", tmp_path / "a.gif", 10, FFMPEG)
-    with Image.open(tmp_path / "a.gif") as picture:
-        assert picture.n_frames == 5
-        assert picture.size == (32, 16)
+    with Image.open(tmp_path / "a.gif") as image:
+        assert image.n_frames == 5
+        assert image.size == (32, 16)
     with pytest.raises(VideoError, match="GIF"):
         write_gif(tmp_path / "none.mp4", tmp_path / "b.gif", 10, FFMPEG)
     assert not (tmp_path / "b.gif").exists()

@@ -12,11 +12,11 @@ from deforum_helpers.media.ffmpeg import find_ffmpeg
 FFMPEG = find_ffmpeg(None)
 
 
-def clip(path: Path, pictures: np.ndarray, *, fps: int = 10, sound: bool = False) -> Path:
+def clip(path: Path, images: np.ndarray, *, fps: int = 10, sound: bool = False) -> Path:
     """Write (N, H, W, 3) uint8 RGB images as a video of hardly any loss, with or without a tone."""
-    count, height, width = pictures.shape[:3]
+    count, height, width = images.shape[:3]
     raw = path.with_suffix(".raw")
-    raw.write_bytes(np.ascontiguousarray(pictures).tobytes())
+    raw.write_bytes(np.ascontiguousarray(images).tobytes())
     shape = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps)]
     tone = ["-f", "lavfi", "-i", f"sine=d={count / fps}", "-shortest"] if sound else []
     to_444 = ["-crf", "1", "-pix_fmt", "yuv444p"]
@@ -32,6 +32,6 @@ def levels(count: int, *, height: int = 64, width: int = 64) -> np.ndarray:
     return np.broadcast_to(steps[:, None, None, None], (count, height, width, 3))
 
 
-def said(picture: np.ndarray) -> float:
+def said(image: np.ndarray) -> float:
     """The number that an image of `levels` says."""
-    return (float(picture.mean()) - 10) / 20
+    return (float(image.mean()) - 10) / 20

@@ -180,15 +180,19 @@ def test_videos_without_a_camera_are_told(tmp_path: Path) -> None:
 
 
 def test_the_command_writes_what_a_path_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    film = tmp_path / "film.txt"
-    film.write_text(json.dumps(DEEP), encoding="utf-8")
+    settings_path = tmp_path / "run.txt"
+    settings_path.write_text(json.dumps(DEEP), encoding="utf-8")
     for name in ("a.glb", "a.gltf", "a.json", "a.zip", "colmap"):
         target = tmp_path / name
-        assert main(["camera", str(film), "--to", str(target), "--engine", "null"]) == 0
+        assert main(["camera", str(settings_path), "--to", str(target), "--engine", "null"]) == 0
         assert capsys.readouterr().out.strip() == str(target)
         if name != "a.zip":
             again = planned(tmp_path, camera_path=str(target)).plan
             np.testing.assert_allclose(again.schedules.values["translation_z"][1:], 1.75, atol=1e-4)
-    for wrong in (["--to", "a.fbx"], ["--to", "a.glb", "--scale", "0"], [str(film), "--to", "a.glb"]):
-        assert main(["camera", str(film), *wrong]) == 2
+    for wrong in (
+        ["--to", "a.fbx"],
+        ["--to", "a.glb", "--scale", "0"],
+        [str(settings_path), "--to", "a.glb"],
+    ):
+        assert main(["camera", str(settings_path), *wrong]) == 2
         assert capsys.readouterr().err.strip()

@@ -1,4 +1,4 @@
-"""ControlNet units in videos: what each drawing is steered by, where it comes from, and what is told beforehand."""
+"""ControlNet units in videos: what each generation is steered by, where it comes from, and what is told beforehand."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 from clips import clip, levels, said
-from films import SMALL, NoisyEngine, frame_files, host, prepared
 from PIL import Image as Pillow
+from small_runs import SMALL, NoisyEngine, frame_files, host, prepared
 
 from deforum_helpers.core.errors import Parked, SettingsError
 from deforum_helpers.core.messages import code_of
@@ -32,7 +32,7 @@ QUICK = {"skip_video_creation": True, "color_coherence": "None", "noise_schedule
 
 
 class Steered(NoisyEngine):
-    """Draws what its units show it over the seed's noise, so that frames depend on them."""
+    """Generates what its units show it over the seed's noise, so that frames depend on them."""
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         image = super().generate(request, cancel)
@@ -47,7 +47,7 @@ def unit(number: int = 1, **fields: Any) -> dict[str, Any]:
     return {f"cn_{number}_{name}": value for name, value in named.items()}
 
 
-def film(root: Path, engine: NoisyEngine, **changes: Any) -> RunResult:
+def rendered(root: Path, engine: NoisyEngine, **changes: Any) -> RunResult:
     return run_job(prepared(root, **QUICK | changes), engine, CancelToken(), lambda progress: None)
 
 
@@ -56,7 +56,7 @@ def controls(engine: NoisyEngine) -> list[tuple[Control, ...]]:
 
 
 def numbers(engine: NoisyEngine) -> list[list[int]]:
-    """Which image of `levels` each drawing is steered by."""
+    """Which image of `levels` each generation is steered by."""
     return [[round(said(to_bytes(one.image))) for one in shown] for shown in controls(engine)]
 
 
@@ -66,7 +66,7 @@ def video(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> str:
+def image_file(tmp_path: Path) -> str:
     path = tmp_path / "still.png"
     cv2.imwrite(str(path), np.full((40, 30, 3), (30, 90, 150), np.uint8)[..., ::-1])
     return str(path)
@@ -74,7 +74,7 @@ def picture(tmp_path: Path) -> str:
 
 def test_each_frame_has_its_own(tmp_path: Path, video: str) -> None:
     engine = Steered()
-    result = film(tmp_path, engine, **unit(vid_path=video))
+    result = rendered(tmp_path, engine, **unit(vid_path=video))
     assert numbers(engine) == [[0], [1], [2], [3], [4]]
     assert engine.requests[0].controls[0].image.shape == (3, 48, 96)
     folder = result.outdir / "controlnet_1_inputframes"
@@ -83,14 +83,14 @@ def test_each_frame_has_its_own(tmp_path: Path, video: str) -> None:
 
 def test_key_frames_of_a_cadence(tmp_path: Path, video: str) -> None:
     engine = Steered()
-    film(tmp_path, engine, diffusion_cadence=3, max_frames=7, **unit(vid_path=video))
+    rendered(tmp_path, engine, diffusion_cadence=3, max_frames=7, **unit(vid_path=video))
     assert numbers(engine) == [[0], [3], [6]]
 
 
 def test_video_input_selects_alike(tmp_path: Path, video: str) -> None:
     engine = Steered()
     changes = {"animation_mode": "Video Input", "video_init_path": video, "extract_nth_frame": 2}
-    film(tmp_path, engine, **changes, extract_from_frame=1, **unit(2, vid_path=video))
+    rendered(tmp_path, engine, **changes, extract_from_frame=1, **unit(2, vid_path=video))
     assert numbers(engine) == [[2], [4], [6]]
     assert [shown[0].unit for shown in controls(engine)] == [2, 2, 2]
 
@@ -98,7 +98,7 @@ def test_video_input_selects_alike(tmp_path: Path, video: str) -> None:
 def test_a_shorter_video_holds_its_last_frame(tmp_path: Path) -> None:
     short = str(clip(tmp_path / "short.mp4", levels(3)))
     engine = Steered()
-    film(tmp_path, engine, **unit(vid_path=short, mask_vid_path=short))
+    rendered(tmp_path, engine, **unit(vid_path=short, mask_vid_path=short))
     assert numbers(engine) == [[0], [1], [2], [2], [2]]
     warnings = prepared(tmp_path, **unit(vid_path=short, mask_vid_path=short)).warnings
     assert "cn_1_vid_path has 3 frames, the video 5; its last frame is repeated to the end." in warnings
@@ -119,23 +119,23 @@ def test_images_serve_as_videos(tmp_path: Path, kind: str) -> None:
         path = str(tmp_path / f"moving.{kind}")
         frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, lossless=True)
     engine = Steered()
-    film(tmp_path, engine, **unit(vid_path=path, mask_vid_path=path))
+    rendered(tmp_path, engine, **unit(vid_path=path, mask_vid_path=path))
     assert numbers(engine) == [[0], [1], [2], [3], [4]]
     mask = controls(engine)[2][0].mask
     assert mask is not None
     assert (float(mask.mean()) * 255 - 10) / 20 == pytest.approx(2, abs=0.1)
     engine = Steered()
     video = {"animation_mode": "Video Input", "video_init_path": path, "use_mask_video": True}
-    result = film(tmp_path / "video", engine, **video, video_mask_path=path, extract_nth_frame=2)
+    result = rendered(tmp_path / "video", engine, **video, video_mask_path=path, extract_nth_frame=2)
     assert result.frames == 3
     assert [said(to_bytes(one.init_image)) for one in engine.requests] == pytest.approx([0, 2, 4], abs=0.2)
     hybrid = {"animation_mode": "2D", "hybrid_composite": "Normal", "video_init_path": path}
-    assert film(tmp_path / "hybrid", Steered(), **hybrid).frames == 5
+    assert rendered(tmp_path / "hybrid", Steered(), **hybrid).frames == 5
 
 
-def test_an_image_serves_all_frames(tmp_path: Path, picture: str) -> None:
+def test_an_image_serves_all_frames(tmp_path: Path, image_file: str) -> None:
     engine = Steered()
-    result = film(tmp_path, engine, **unit(vid_path=picture))
+    result = rendered(tmp_path, engine, **unit(vid_path=image_file))
     shown = [one[0].image for one in controls(engine)]
     assert all(image is shown[0] for image in shown)
     assert np.allclose(to_bytes(shown[0]), [30, 90, 150], atol=1)
@@ -144,12 +144,12 @@ def test_an_image_serves_all_frames(tmp_path: Path, picture: str) -> None:
     assert [path.name for path in folder.glob("*.jpg")] == ["000000000.jpg"]
 
 
-def test_masks_have_their_own_folder_and_the_size_of_the_image(tmp_path: Path, picture: str) -> None:
+def test_masks_have_their_own_folder_and_the_size_of_the_image(tmp_path: Path, image_file: str) -> None:
     mask = np.zeros((64, 64, 3), np.uint8)
     mask[:32] = 255
     cv2.imwrite(str(tmp_path / "mask.png"), mask)
     engine = Steered()
-    result = film(tmp_path, engine, **unit(vid_path=picture, mask_vid_path=str(tmp_path / "mask.png")))
+    result = rendered(tmp_path, engine, **unit(vid_path=image_file, mask_vid_path=str(tmp_path / "mask.png")))
     found = controls(engine)[2][0].mask
     assert found is not None
     assert found.shape == (40, 30)
@@ -158,7 +158,7 @@ def test_masks_have_their_own_folder_and_the_size_of_the_image(tmp_path: Path, p
     assert (result.outdir / "controlnet_1_maskframes" / "000000000.jpg").is_file()
 
 
-def test_numbers_are_those_of_the_settings(tmp_path: Path, picture: str) -> None:
+def test_numbers_are_those_of_the_settings(tmp_path: Path, image_file: str) -> None:
     fields = {
         "weight": "0:(0), 4:(2)",
         "guidance_start": "0:(-0.5), 4:(0.5)",
@@ -172,7 +172,7 @@ def test_numbers_are_those_of_the_settings(tmp_path: Path, picture: str) -> None
         "threshold_b": 5.5,
     }
     engine = Steered()
-    film(tmp_path, engine, **unit(vid_path=picture, **fields))
+    rendered(tmp_path, engine, **unit(vid_path=image_file, **fields))
     shown = [one[0] for one in controls(engine)]
     assert [one.weight for one in shown] == pytest.approx([0, 0.5, 1, 1.5, 2])
     assert [one.guidance_start for one in shown] == pytest.approx([0, 0, 0, 0.25, 0.5])
@@ -183,35 +183,35 @@ def test_numbers_are_those_of_the_settings(tmp_path: Path, picture: str) -> None
 
 def test_loopback_begins_with_the_second_frame(tmp_path: Path) -> None:
     engine = Steered()
-    film(tmp_path, engine, translation_x="0:(4)", **unit(loopback_mode=True, vid_path="not there.mp4"))
+    rendered(tmp_path, engine, translation_x="0:(4)", **unit(loopback_mode=True, vid_path="not there.mp4"))
     assert [len(shown) for shown in controls(engine)] == [0, 1, 1, 1, 1]
     for request in engine.requests[1:]:
         assert request.init_image is not None
         assert torch.equal(request.controls[0].image, request.init_image)
 
 
-def test_loopback_with_an_init_image(tmp_path: Path, picture: str) -> None:
+def test_loopback_with_an_init_image(tmp_path: Path, image_file: str) -> None:
     engine = Steered()
-    film(tmp_path, engine, use_init=True, init_image=picture, **unit(loopback_mode=True))
+    rendered(tmp_path, engine, use_init=True, init_image=image_file, **unit(loopback_mode=True))
     first = engine.requests[0]
     assert first.init_image is not None
     assert torch.equal(first.controls[0].image, first.init_image)
 
 
-def test_a_unit_without_an_image_follows_the_frames(tmp_path: Path, picture: str, video: str) -> None:
+def test_a_unit_without_an_image_follows_the_frames(tmp_path: Path, image_file: str, video: str) -> None:
     engine = Steered()
     changes = {"animation_mode": "Video Input", "video_init_path": video, "max_frames": 7}
-    film(tmp_path / "a", engine, **changes, **unit())
+    rendered(tmp_path / "a", engine, **changes, **unit())
     assert numbers(engine) == [[number] for number in range(7)]
-    job = prepared(tmp_path / "b", use_init=True, init_image=picture, **unit())
+    job = prepared(tmp_path / "b", use_init=True, init_image=image_file, **unit())
     assert any("cn_1_vid_path is empty; the unit follows the image" in text for text in job.warnings)
 
 
-def test_every_pass_is_steered_by_what_it_is_drawn_from(tmp_path: Path, video: str) -> None:
+def test_every_pass_is_steered_by_the_image_it_starts_from(tmp_path: Path, video: str) -> None:
     """Order of operations: redo passes first, each steered by the image before it in a loop, by its own otherwise."""
     engine = Steered()
     redo = {"diffusion_redo": 2, "optical_flow_redo_generation": "DIS Medium", "max_frames": 2}
-    film(tmp_path, engine, **redo, **unit(1, vid_path=video), **unit(3, loopback_mode=True))
+    rendered(tmp_path, engine, **redo, **unit(1, vid_path=video), **unit(3, loopback_mode=True))
     assert [[one.unit for one in shown] for shown in controls(engine)] == [
         [1],
         [1, 3],
@@ -227,7 +227,7 @@ def test_every_pass_is_steered_by_what_it_is_drawn_from(tmp_path: Path, video: s
     assert not any(torch.equal(one, other) for one, other in pairwise(looped))
 
 
-def test_a_black_frame_is_drawn_anew_with_its_units(tmp_path: Path, picture: str) -> None:
+def test_a_black_frame_is_generated_anew_with_its_units(tmp_path: Path, image_file: str) -> None:
     class Dark(Steered):
         def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
             image = super().generate(request, cancel)
@@ -235,7 +235,7 @@ def test_a_black_frame_is_drawn_anew_with_its_units(tmp_path: Path, picture: str
 
     engine = Dark()
     changes = {"reroll_blank_frames": "reroll", "reroll_patience": 3, "max_frames": 1}
-    film(tmp_path, engine, **changes, **unit(vid_path=picture))
+    rendered(tmp_path, engine, **changes, **unit(vid_path=image_file))
     assert [request.seed for request in engine.requests] == [1, 2]
     assert [len(shown) for shown in controls(engine)] == [1, 1]
 
@@ -248,7 +248,7 @@ def test_a_part_that_is_repainted_at_full_size_is_steered_by_its_part(tmp_path: 
     mask[32:, 32:] = 255
     cv2.imwrite(str(tmp_path / "mask.png"), mask)
     engine = Steered()
-    film(
+    rendered(
         tmp_path,
         engine,
         max_frames=1,
@@ -275,7 +275,7 @@ def test_a_part_that_is_repainted_at_full_size_is_steered_by_its_part(tmp_path: 
 
 def test_interpolation_is_steered(tmp_path: Path, video: str) -> None:
     engine = Steered()
-    film(tmp_path, engine, animation_mode="Interpolation", **unit(vid_path=video))
+    rendered(tmp_path, engine, animation_mode="Interpolation", **unit(vid_path=video))
     assert numbers(engine) == [[0], [1], [2], [3], [4]]
 
 
@@ -295,14 +295,16 @@ class Stopping(Steered):
 
 @pytest.mark.parametrize("after", [1, 2, 4])
 @pytest.mark.parametrize("overwrite", [True, False])
-def test_resumed_bit_for_bit(tmp_path: Path, video: str, picture: str, after: int, overwrite: bool) -> None:
+def test_resumed_bit_for_bit(
+    tmp_path: Path, video: str, image_file: str, after: int, overwrite: bool
+) -> None:
     changes = (
         {"diffusion_redo": 1, "translation_x": "0:(2)"}
         | unit(1, vid_path=video, overwrite_frames=overwrite, weight="0:(0.2), 4:(1)")
         | unit(2, loopback_mode=True)
-        | unit(5, vid_path=picture, mask_vid_path=video, overwrite_frames=overwrite)
+        | unit(5, vid_path=image_file, mask_vid_path=video, overwrite_frames=overwrite)
     )
-    whole = film(tmp_path / "whole", Steered(), **changes)
+    whole = rendered(tmp_path / "whole", Steered(), **changes)
     stopped = prepared(tmp_path / "part", **QUICK | changes)
     token, seen = CancelToken(), []
     with pytest.raises(Parked):
@@ -314,11 +316,13 @@ def test_resumed_bit_for_bit(tmp_path: Path, video: str, picture: str, after: in
         assert np.array_equal(read_frame(one), read_frame(other)), one.name
 
 
-def test_other_runs_of_the_folder_do_not_change_what_steers(tmp_path: Path, video: str, picture: str) -> None:
+def test_other_runs_of_the_folder_do_not_change_what_steers(
+    tmp_path: Path, video: str, image_file: str
+) -> None:
     """Kept frames are taken only where they are of the same file; a still image lies where a first frame does."""
-    for source, wanted in ((video, 0), (picture, 4), (video, 0), (video, 0), (picture, 4)):
+    for source, wanted in ((video, 0), (image_file, 4), (video, 0), (video, 0), (image_file, 4)):
         engine = Steered()
-        film(
+        rendered(
             tmp_path / "out",
             engine,
             batch_name="one",
@@ -328,17 +332,19 @@ def test_other_runs_of_the_folder_do_not_change_what_steers(tmp_path: Path, vide
         assert numbers(engine)[0] == [wanted]
 
 
-def test_folders_go_with_the_input_frames(tmp_path: Path, video: str, picture: str) -> None:
+def test_folders_go_with_the_input_frames(tmp_path: Path, video: str, image_file: str) -> None:
     changes = (
-        unit(1, vid_path=video, mask_vid_path=picture) | unit(2, vid_path=picture) | {"batch_name": "one"}
+        unit(1, vid_path=video, mask_vid_path=image_file)
+        | unit(2, vid_path=image_file)
+        | {"batch_name": "one"}
     )
-    result = film(tmp_path, Steered(), delete_input_frames=True, **changes)
+    result = rendered(tmp_path, Steered(), delete_input_frames=True, **changes)
     assert not [path for path in result.outdir.iterdir() if path.is_dir()]
-    kept = film(tmp_path, Steered(), **changes)
-    strange = kept.outdir / "controlnet_2_inputframes" / "notes.txt"
+    second = rendered(tmp_path, Steered(), **changes)
+    strange = second.outdir / "controlnet_2_inputframes" / "notes.txt"
     strange.write_text("mine")
-    film(tmp_path, Steered(), delete_input_frames=True, **changes)
-    assert [path.name for path in kept.outdir.iterdir() if path.is_dir()] == ["controlnet_2_inputframes"]
+    rendered(tmp_path, Steered(), delete_input_frames=True, **changes)
+    assert [path.name for path in second.outdir.iterdir() if path.is_dir()] == ["controlnet_2_inputframes"]
     assert [path.name for path in strange.parent.iterdir()] == ["notes.txt"]
 
 
@@ -355,8 +361,8 @@ def test_the_disk_is_reckoned_with_them(tmp_path: Path, video: str) -> None:
     assert of_video == int(7 * 64 * 64 * 1.7 + 7 * 48 * 96 * 0.7)
 
 
-def test_addresses(tmp_path: Path, picture: str, video: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = {"a/still.png?size=1": ("image", picture), "v.mp4": ("video", video)}
+def test_addresses(tmp_path: Path, image_file: str, video: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"a/still.png?size=1": ("image", image_file), "v.mp4": ("video", video)}
 
     def fetch(self: Fetcher, url: str, kind: str, target: Path, *, setting: str) -> None:
         wanted, source = files[url.removeprefix("https://files.example/")]
@@ -366,7 +372,7 @@ def test_addresses(tmp_path: Path, picture: str, video: str, monkeypatch: pytest
     monkeypatch.setattr(Fetcher, "fetch", fetch)
     engine = Steered()
     url = "https://files.example/"
-    film(tmp_path, engine, **unit(vid_path=f"{url}a/still.png?size=1", mask_vid_path=f"{url}v.mp4"))
+    rendered(tmp_path, engine, **unit(vid_path=f"{url}a/still.png?size=1", mask_vid_path=f"{url}v.mp4"))
     assert controls(engine)[0][0].image.shape == (3, 40, 30)
     assert controls(engine)[0][0].mask is not None
 
@@ -402,7 +408,7 @@ def problems(root: Path, *, engine: str = "null", model: str | None = None, **ch
     ],
 )
 def test_told_before_the_first_frame(
-    tmp_path: Path, picture: str, fields: dict[str, Any], setting: str, sentence: str
+    tmp_path: Path, image_file: str, fields: dict[str, Any], setting: str, sentence: str
 ) -> None:
     for name in ("text.mp4", "text.png"):
         (tmp_path / name).write_text("nothing")
@@ -416,7 +422,7 @@ def test_told_before_the_first_frame(
 
 
 def test_a_loop_needs_images(tmp_path: Path) -> None:
-    """A frame without one is drawn without the unit."""
+    """A frame without one is generated without the unit."""
     assert prepared(tmp_path, **unit(loopback_mode=True)).missing == ()
     for changes, setting in (
         ({"animation_mode": "Interpolation", **unit(loopback_mode=True)}, "cn_1_loopback_mode is on"),
@@ -427,7 +433,7 @@ def test_a_loop_needs_images(tmp_path: Path) -> None:
         assert f"{setting}, but frame 0 is generated without an init image" in problem.message
         assert any(problem.message in text for text in job.warnings)
     engine = Steered()
-    film(tmp_path, engine, **unit(vid_path=""))
+    rendered(tmp_path, engine, **unit(vid_path=""))
     assert [len(one) for one in controls(engine)] == [0, 1, 1, 1, 1]
 
 
@@ -436,34 +442,34 @@ def test_units_that_are_off_only_warn(tmp_path: Path) -> None:
     job = prepared(tmp_path, **changes)
     assert any("cn_4_weight" in text and code_of(text) == "unused_schedule" for text in job.warnings)
     engine = Steered()
-    film(tmp_path, engine, **changes)
+    rendered(tmp_path, engine, **changes)
     assert controls(engine) == [()] * 5
 
 
-def test_a_preview_draws_nothing_to_steer(tmp_path: Path, video: str) -> None:
+def test_a_preview_generates_nothing_to_steer(tmp_path: Path, video: str) -> None:
     job = prepared(tmp_path, **QUICK, motion_preview_mode=True, **unit(vid_path=video))
     result = run_job(job, PreviewEngine(torch.device("cpu")), CancelToken(), lambda progress: None)
     assert not list(result.outdir.glob("controlnet*"))
     assert problems(tmp_path / "x", engine="demo", motion_preview_mode=True, **unit(vid_path="gone")) == {}
 
 
-def test_the_built_in_model_refuses(tmp_path: Path, picture: str) -> None:
-    found = problems(tmp_path, engine="demo", **unit(3, vid_path=picture))
+def test_the_built_in_model_refuses(tmp_path: Path, image_file: str) -> None:
+    found = problems(tmp_path, engine="demo", **unit(3, vid_path=image_file))
     assert list(found) == ["cn_3_enabled"]
     assert "the built-in model has no ControlNets" in found["cn_3_enabled"]
 
 
-def test_units_change_the_digest(tmp_path: Path, picture: str) -> None:
+def test_units_change_the_digest(tmp_path: Path, image_file: str) -> None:
     def digest(**changes: Any) -> str:
         job: Prepared = prepared(tmp_path, **changes)
         return job.plan.digest
 
-    plain = digest(**unit(vid_path=picture))
+    plain = digest(**unit(vid_path=image_file))
     others = [{"weight": "0:(0.9)"}, {"module": "canny"}, {"guidance_end": "0:(0.5)"}, {"enabled": False}]
-    assert len({plain, *(digest(**unit(**{"vid_path": picture, **change})) for change in others)}) == 5
+    assert len({plain, *(digest(**unit(**{"vid_path": image_file, **change})) for change in others)}) == 5
 
 
-def test_null_engine_takes_every_name(tmp_path: Path, picture: str) -> None:
-    job = prepared(tmp_path, **unit(vid_path=picture, module="anything", model="whatever"))
+def test_null_engine_takes_every_name(tmp_path: Path, image_file: str) -> None:
+    job = prepared(tmp_path, **unit(vid_path=image_file, module="anything", model="whatever"))
     assert [one.unit for one in job.inputs.controls] == [1]
     assert replace(job.inputs, controls=()).extracted_pixels == 0

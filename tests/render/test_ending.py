@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from films import NoisyEngine, frame_files, prepared
+from small_runs import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.core.errors import Parked, SettingsError
 from deforum_helpers.core.progress import CancelToken

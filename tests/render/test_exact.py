@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from films import NoisyEngine, frame_files, prepared
+from small_runs import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.core.errors import Parked
 from deforum_helpers.core.progress import CancelToken
@@ -175,15 +175,15 @@ def test_masks_of_the_settings_hold_what_is_painted(tmp_path: Path) -> None:
 
 
 def test_a_near_thing_keeps_its_size_and_leaves_no_smear(tmp_path: Path) -> None:
-    """A red box moves before a wall of stripes; the classic warp draws it out or eats it."""
-    picture = np.zeros((64, 64, 3), np.uint8)
-    picture[..., 1] = 250 * (np.indices((64, 64)).sum(0) % 6 < 3)
-    picture[20:44, 24:40] = (250, 0, 0)
+    """A red box moves before a wall of stripes; the classic warp stretches or swallows it."""
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[..., 1] = 250 * (np.indices((64, 64)).sum(0) % 6 < 3)
+    pixels[20:44, 24:40] = (250, 0, 0)
     moved = {}
     for warp in ("classic", "exact"):
         job = prepared(tmp_path, **{**EXACT, "depth_warp": warp, "max_frames": 2})
         context = RenderContext(job.plan, NullEngine(), CachedDepth(Boxes(), NullEngine()), CancelToken())
-        moved[warp] = to_bytes(context.warp(from_bytes(picture), 1))
+        moved[warp] = to_bytes(context.warp(from_bytes(pixels), 1))
     red = {warp: int((image[..., 0] > 125).sum()) for warp, image in moved.items()}
     assert abs(red["exact"] - 24 * 16) <= 24
     assert abs(red["classic"] - 24 * 16) > 48

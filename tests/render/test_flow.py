@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from films import NoisyEngine, frame_files, prepared
+from small_runs import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.progress import CancelToken
@@ -19,7 +19,7 @@ from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.models.flow.warp import moved_along, moved_flow
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.pipeline.job import Progress, RunResult, run_job
-from tests.image.pictures import random_image
+from tests.image.sample_images import random_image
 
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
 STILL = {
@@ -39,33 +39,35 @@ def blob(place: float) -> Image:
 
 
 class WalkingEngine(NoisyEngine):
-    """Draws a disc that is 8 pixels further to the right at each request."""
+    """Generates a disc that is 8 pixels further to the right at each request."""
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         self.requests.append(request)
         return blob(12 + 8 * (len(self.requests) - 1))
 
 
-def film(root: Path, engine: Any, cancel: CancelToken | None = None, **changes: Any) -> RunResult:
+def rendered(root: Path, engine: Any, cancel: CancelToken | None = None, **changes: Any) -> RunResult:
     job = prepared(root, QUICK, **STILL | changes)
     return run_job(job, engine, cancel or CancelToken(), lambda progress: None)
 
 
-def pictures(result: RunResult) -> list[np.ndarray]:
+def frames_of(result: RunResult) -> list[np.ndarray]:
     return [read_frame(path) for path in frame_files(result.outdir)]
 
 
-def middle(picture: np.ndarray) -> float:
+def middle(frame: np.ndarray) -> float:
     """Where the disc is, from the left."""
-    light = np.clip(picture[..., 0].astype(float) - 100, 0, None)
+    light = np.clip(frame[..., 0].astype(float) - 100, 0, None)
     return float((light * np.arange(64)).sum() / light.sum())
 
 
 def test_in_between_frames_follow_the_disc(tmp_path: Path) -> None:
     """From 12 to 20 in four frames: a blend shows two discs, a flow one that walks."""
     changes = {"diffusion_cadence": 4, "max_frames": 13}
-    followed = pictures(film(tmp_path / "flow", WalkingEngine(), optical_flow_cadence="DIS Fine", **changes))
-    blended = pictures(film(tmp_path / "blend", WalkingEngine(), **changes))
+    followed = frames_of(
+        rendered(tmp_path / "flow", WalkingEngine(), optical_flow_cadence="DIS Fine", **changes)
+    )
+    blended = frames_of(rendered(tmp_path / "blend", WalkingEngine(), **changes))
     assert np.allclose([middle(frame) for frame in followed[4:8]], [14, 16, 18, 20], atol=0.7)
     assert max(frame.max() for frame in blended[4:6]) < min(frame.max() for frame in followed[4:6]) - 8
     assert np.array_equal(followed[7], blended[7])
@@ -73,7 +75,7 @@ def test_in_between_frames_follow_the_disc(tmp_path: Path) -> None:
 
 
 class ChangingEngine(NoisyEngine):
-    """Draws a soft ground, and on it what the image before had nothing of."""
+    """Generates a soft ground, and on it what the image before had nothing of."""
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         self.requests.append(request)
@@ -84,16 +86,22 @@ class ChangingEngine(NoisyEngine):
 def test_what_has_no_way_to_the_other_image_fades(tmp_path: Path) -> None:
     """Two images of different things: a flow between them would tear both."""
     changes = {"diffusion_cadence": 4, "max_frames": 9}
-    followed = pictures(film(tmp_path / "a", ChangingEngine(), optical_flow_cadence="DIS Fine", **changes))
-    blended = pictures(film(tmp_path / "b", ChangingEngine(), **changes))
+    followed = frames_of(
+        rendered(tmp_path / "a", ChangingEngine(), optical_flow_cadence="DIS Fine", **changes)
+    )
+    blended = frames_of(rendered(tmp_path / "b", ChangingEngine(), **changes))
     for one, other in zip(followed[4:7], blended[4:7], strict=True):
         assert np.abs(one.astype(int) - other).mean() < 2
 
 
 def test_the_factor_says_how_far(tmp_path: Path) -> None:
     changes = {"diffusion_cadence": 4, "max_frames": 9, "optical_flow_cadence": "Farneback"}
-    still = pictures(film(tmp_path / "a", WalkingEngine(), cadence_flow_factor_schedule="0:(0)", **changes))
-    blended = pictures(film(tmp_path / "b", WalkingEngine(), **(changes | {"optical_flow_cadence": "None"})))
+    still = frames_of(
+        rendered(tmp_path / "a", WalkingEngine(), cadence_flow_factor_schedule="0:(0)", **changes)
+    )
+    blended = frames_of(
+        rendered(tmp_path / "b", WalkingEngine(), **(changes | {"optical_flow_cadence": "None"}))
+    )
     assert np.abs(still[5].astype(int) - blended[5]).max() <= 1
 
 
@@ -143,7 +151,7 @@ class Lens:
 def test_flow_redo_pushes_its_image_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lens, engine = Lens(), NoisyEngine()
     monkeypatch.setattr("deforum_helpers.pipeline.sources.make_flow_estimator", lambda name, device: lens)
-    film(
+    rendered(
         tmp_path,
         engine,
         max_frames=3,
@@ -153,16 +161,16 @@ def test_flow_redo_pushes_its_image_on(tmp_path: Path, monkeypatch: pytest.Monke
         diffusion_redo=1,
     )
     assert len(engine.requests) == 1 + 3 + 3
-    scout, redone, kept = engine.requests[1:4]
-    before, drawn = lens.seen[0]
+    scout, redone, final = engine.requests[1:4]
+    before, previous = lens.seen[0]
     assert scout.init_image is not None
     assert torch.allclose(scout.init_image, before * 0.5, atol=1e-6)
     shift = torch.zeros(2, 64, 64)
     shift[0] = 10
     assert redone.init_image is not None
-    assert torch.equal(redone.init_image, moved_along(drawn, shift))
-    assert len({scout.seed, redone.seed, kept.seed}) == 3
-    assert kept.seed == 2
+    assert torch.equal(redone.init_image, moved_along(previous, shift))
+    assert len({scout.seed, redone.seed, final.seed}) == 3
+    assert final.seed == 2
 
 
 def test_extra_diffusions_are_counted(tmp_path: Path) -> None:
@@ -184,7 +192,7 @@ def test_a_resumed_video_is_the_same_to_the_bit(tmp_path: Path, mode: str) -> No
         "noise_schedule": "0:(0.2)",
         "max_frames": 10,
     }
-    whole = pictures(film(tmp_path / "whole", NoisyEngine(), **changes))
+    whole = frames_of(rendered(tmp_path / "whole", NoisyEngine(), **changes))
     job, cancel = prepared(tmp_path / "parts", QUICK, **STILL | changes), CancelToken()
 
     def park(progress: Progress) -> None:
@@ -195,7 +203,7 @@ def test_a_resumed_video_is_the_same_to_the_bit(tmp_path: Path, mode: str) -> No
         run_job(job, NoisyEngine(), cancel, park)
     (settings,) = (tmp_path / "parts").rglob("*_settings.txt")
     again = replace(job, resume=settings.name[:14])
-    parts = pictures(run_job(again, NoisyEngine(), CancelToken(), lambda progress: None))
+    parts = frames_of(run_job(again, NoisyEngine(), CancelToken(), lambda progress: None))
     assert len(parts) == 10
     assert all(np.array_equal(one, other) for one, other in zip(whole, parts, strict=True))
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from films import NoisyEngine, frame_files, prepared
+from small_runs import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.image.types import Depth, Image
@@ -42,22 +42,22 @@ class CountingDepth:
         return torch.linspace(1, 2, height)[:, None].expand(height, width).contiguous()
 
 
-def film(root: Path, engine: Any = None, depth: CountingDepth | None = None, **changes: Any) -> RunResult:
+def rendered(root: Path, engine: Any = None, depth: CountingDepth | None = None, **changes: Any) -> RunResult:
     def estimator(name: str, device: torch.device) -> CountingDepth:
-        assert depth is not None, "nothing in this film needs depth"
+        assert depth is not None, "nothing in this video needs depth"
         return depth
 
     job = prepared(root, QUICK, **changes)
     return run_job(job, engine or NoisyEngine(), CancelToken(), lambda progress: None, estimator=estimator)
 
 
-def pictures(result: RunResult) -> list[np.ndarray]:
+def frames_of(result: RunResult) -> list[np.ndarray]:
     return [read_frame(path) for path in frame_files(result.outdir)]
 
 
 def test_a_group_fades_from_the_old_image_to_the_anchor(tmp_path: Path) -> None:
     """Frame i of n is (1 - i/n) of the old image and i/n of the anchor."""
-    frames = pictures(film(tmp_path, **PLAIN, diffusion_cadence=4, max_frames=9))
+    frames = frames_of(rendered(tmp_path, **PLAIN, diffusion_cadence=4, max_frames=9))
     old, anchor = frames[3].astype(float), frames[7].astype(float)
     for number, index in enumerate(range(4, 8), start=1):
         expected = old + (anchor - old) * number / 4
@@ -68,7 +68,7 @@ def test_a_group_fades_from_the_old_image_to_the_anchor(tmp_path: Path) -> None:
 @pytest.mark.parametrize("frames", [9, 10, 11, 12, 13])
 def test_a_video_does_not_jump_at_its_end(tmp_path: Path, frames: int) -> None:
     """Where the video ends before the next image is due, that image comes no faster than any other."""
-    shown = pictures(film(tmp_path, **PLAIN, diffusion_cadence=4, max_frames=frames))
+    shown = frames_of(rendered(tmp_path, **PLAIN, diffusion_cadence=4, max_frames=frames))
     assert len(shown) == frames
     steps = [np.abs(b.astype(float) - a).mean() for a, b in pairwise(shown)]
     assert max(steps[7:]) < 1.5 * max(steps[3:7])
@@ -84,7 +84,7 @@ def test_a_video_starts_from_its_init_image(given: str, tmp_path: Path) -> None:
     if given == "data":
         init = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
     engine = NoisyEngine()
-    film(tmp_path / "out", engine, **PLAIN, use_init=True, init_image=init, strength=0.75)
+    rendered(tmp_path / "out", engine, **PLAIN, use_init=True, init_image=init, strength=0.75)
     first = engine.requests[0]
     assert first.denoising_strength == pytest.approx(0.25)
     assert first.init_image is not None
@@ -94,14 +94,14 @@ def test_a_video_starts_from_its_init_image(given: str, tmp_path: Path) -> None:
 
 
 def test_a_2d_video_never_loads_a_depth_model(tmp_path: Path) -> None:
-    film(tmp_path, animation_mode="2D", depth_algorithm="Midas-3-Hybrid")
+    rendered(tmp_path, animation_mode="2D", depth_algorithm="Midas-3-Hybrid")
 
 
 @pytest.mark.parametrize(
     "changes", [{"use_depth_warping": False, "translation_z": "0:(5)"}, {"translation_z": "0:(0)"}]
 )
 def test_a_3d_video_that_needs_no_depth_loads_no_model(changes: dict[str, str], tmp_path: Path) -> None:
-    film(tmp_path, animation_mode="3D", **changes)
+    rendered(tmp_path, animation_mode="3D", **changes)
 
 
 @pytest.mark.parametrize(("cadence", "unfinished"), [(1, 0), (2, 1), (3, 2)])
@@ -111,7 +111,7 @@ def test_there_is_one_look_for_every_move(cadence: int, unfinished: int, tmp_pat
     An anchor that the video ends too soon for does not move itself, so it is looked at for the fading image alone.
     """
     depth = CountingDepth()
-    film(
+    rendered(
         tmp_path,
         depth=depth,
         animation_mode="3D",
@@ -124,7 +124,7 @@ def test_there_is_one_look_for_every_move(cadence: int, unfinished: int, tmp_pat
 
 def test_depth_maps_have_one_scale_for_the_whole_run(tmp_path: Path) -> None:
     depth = CountingDepth()
-    result = film(tmp_path, depth=depth, save_depth_maps=True, animation_mode="2D")
+    result = rendered(tmp_path, depth=depth, save_depth_maps=True, animation_mode="2D")
     maps = [cv2.imread(str(path)) for path in sorted(result.outdir.glob("*_depth_*.png"))]
     assert len(maps) == 5
     for one in maps:
@@ -136,24 +136,24 @@ def test_colours_follow_the_given_image(tmp_path: Path) -> None:
     path = tmp_path / "green.png"
     pixels = np.random.default_rng(0).integers(0, 60, (64, 64, 3), np.uint8) + np.uint8([0, 150, 0])
     cv2.imwrite(str(path), pixels)
-    result = film(
+    result = rendered(
         tmp_path, color_coherence="Image", color_coherence_image_path=str(path), noise_schedule="0:(0)"
     )
-    for frame in pictures(result):
+    for frame in frames_of(result):
         red, green, blue = frame.reshape(-1, 3).mean(0)
         assert green > 150
         assert max(red, blue) < 60
 
 
 def test_grayscale_videos_are_gray(tmp_path: Path) -> None:
-    for frame in pictures(film(tmp_path, color_force_grayscale=True, diffusion_cadence=2)):
+    for frame in frames_of(rendered(tmp_path, color_force_grayscale=True, diffusion_cadence=2)):
         np.testing.assert_array_equal(frame[..., 0], frame[..., 1])
         np.testing.assert_array_equal(frame[..., 0], frame[..., 2])
 
 
 def test_keyframe_strength_is_for_frames_at_which_a_prompt_begins(tmp_path: Path) -> None:
     engine = NoisyEngine()
-    film(
+    rendered(
         tmp_path,
         engine,
         **PLAIN,

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from clips import clip, levels
-from films import frame_files, prepared
+from small_runs import frame_files, prepared
 
 from deforum_helpers.core.errors import Parked
 from deforum_helpers.core.progress import CancelToken
@@ -19,10 +19,10 @@ from deforum_helpers.engines import make_engine
 from deforum_helpers.image.convert import resized, to_bytes
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.pipeline.job import Progress, run_job
-from tests.image.pictures import random_image
+from tests.image.sample_images import random_image
 
 GPU = "cuda"
-FILMS: dict[str, dict[str, Any]] = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "2D": {"animation_mode": "2D", "zoom": "0:(1.02)", "angle": "0:(1)", "border": "wrap"},
     "3D": {"animation_mode": "3D", "translation_z": "0:(3)", "depth_algorithm": "Built-in"},
     "cadence": {"diffusion_cadence": 3, "optical_flow_cadence": "DIS Medium", "translation_x": "0:(2)"},
@@ -49,13 +49,13 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
     files = {"<mask>": tmp_path / "half.png", "<image>": tmp_path / "image.png"}
     files["<video>"] = clip(tmp_path / "video.mp4", levels(6))
     common = {"use_init": True, "init_image": "<image>", "max_frames": 6, "skip_video_creation": True}
-    text = json.dumps(common | {"noise_schedule": "0:(0.1)"} | FILMS[request.param])
+    text = json.dumps(common | {"noise_schedule": "0:(0.1)"} | SETTINGS[request.param])
     for name, path in files.items():
         text = text.replace(name, str(path))
     return json.loads(text)
 
 
-def film(root: Path, device: str, settings: dict[str, Any], stop: int | None = None) -> list[np.ndarray]:
+def rendered(root: Path, device: str, settings: dict[str, Any], stop: int | None = None) -> list[np.ndarray]:
     """The frames of a video, which is stopped once and resumed where `stop` names a frame."""
     job, cancel = prepared(root, **settings), CancelToken()
 
@@ -74,11 +74,11 @@ def film(root: Path, device: str, settings: dict[str, Any], stop: int | None = N
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("settings", FILMS, indirect=True)
+@pytest.mark.parametrize("settings", SETTINGS, indirect=True)
 def test_gpu_videos(settings: dict[str, Any], tmp_path: Path) -> None:
-    whole = film(tmp_path / "whole", GPU, settings)
-    resumed = film(tmp_path / "resumed", GPU, settings, stop=3)
-    on_cpu = film(tmp_path / "cpu", "cpu", settings)
+    whole = rendered(tmp_path / "whole", GPU, settings)
+    resumed = rendered(tmp_path / "resumed", GPU, settings, stop=3)
+    on_cpu = rendered(tmp_path / "cpu", "cpu", settings)
     assert len(whole) == len(resumed) == len(on_cpu) == 6
     for one, again, other in zip(whole, resumed, on_cpu, strict=True):
         np.testing.assert_array_equal(one, again)

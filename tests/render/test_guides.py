@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from films import NoisyEngine, frame_files, prepared
+from small_runs import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.progress import CancelToken
@@ -44,7 +44,7 @@ def images(tmp_path: Path) -> str:
     return json.dumps({"0": str(tmp_path / "a.png"), "max_f/2": str(tmp_path / "b.png")})
 
 
-def film(root: Path, engine: NoisyEngine, **changes: Any) -> RunResult:
+def rendered(root: Path, engine: NoisyEngine, **changes: Any) -> RunResult:
     job = prepared(root, QUICK, **STILL | changes)
     return run_job(job, engine, CancelToken(), lambda progress: None)
 
@@ -80,7 +80,7 @@ def test_no_tweening_frames_leave_the_faint_share() -> None:
 
 def test_the_video_starts_from_the_first_image_and_passes_by_the_second(tmp_path: Path, images: str) -> None:
     engine = NoisyEngine()
-    film(
+    rendered(
         tmp_path,
         engine,
         init_images=images,
@@ -118,7 +118,7 @@ def test_odd_keys_are_told(tmp_path: Path, images: str) -> None:
 
 def test_colours_move_towards_the_image(tmp_path: Path, images: str) -> None:
     engine = NoisyEngine()
-    result = film(
+    result = rendered(
         tmp_path,
         engine,
         init_images=images,
@@ -145,7 +145,9 @@ def test_strength_at_prompts(tmp_path: Path, images: str) -> None:
 
 def test_a_resumed_video_is_the_same_to_the_bit(tmp_path: Path, images: str) -> None:
     changes = {"init_images": images, "max_frames": 8, "diffusion_cadence": 2, "noise_schedule": "0:(0.1)"}
-    whole = [read_frame(path) for path in frame_files(film(tmp_path / "a", NoisyEngine(), **changes).outdir)]
+    whole = [
+        read_frame(path) for path in frame_files(rendered(tmp_path / "a", NoisyEngine(), **changes).outdir)
+    ]
     job, cancel = prepared(tmp_path / "b", QUICK, **STILL | changes), CancelToken()
 
     def park(progress: Progress) -> None:

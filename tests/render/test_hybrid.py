@@ -1,4 +1,4 @@
-"""Hybrid video: frames follow a video's motion and have its image laid over them."""
+"""Hybrid video: frames follow a video's motion and have its image composited over them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from clips import clip, levels, said
-from films import NoisyEngine, frame_files, prepared
+from small_runs import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.core.errors import Parked, SettingsError
 from deforum_helpers.core.progress import CancelToken
@@ -26,7 +26,7 @@ from deforum_helpers.pipeline.human_masks import write_human_masks
 from deforum_helpers.pipeline.job import Progress, RunResult, run_job
 from deforum_helpers.render.hybrid import Motion
 from deforum_helpers.settings.host_options import Options
-from tests.image.pictures import random_image
+from tests.image.sample_images import random_image
 
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
 PLAIN = {
@@ -57,12 +57,12 @@ class Ramp:
         return torch.linspace(1, 2, image.shape[2]).expand(*image.shape[1:]).contiguous()
 
 
-def film(root: Path, engine: NoisyEngine, **changes: Any) -> RunResult:
+def rendered(root: Path, engine: NoisyEngine, **changes: Any) -> RunResult:
     job = prepared(root, QUICK, **PLAIN | changes)
     return run_job(job, engine, CancelToken(), lambda progress: None, estimator=lambda name, device: Ramp())
 
 
-def pictures(result: RunResult) -> list[np.ndarray]:
+def frames_of(result: RunResult) -> list[np.ndarray]:
     return [read_frame(path) for path in frame_files(result.outdir)]
 
 
@@ -94,8 +94,8 @@ def test_frames_move_as_the_video_moves(
     tmp_path: Path, walk: str, spots: str, motion: str, cadence: int
 ) -> None:
     """The video moves three pixels a frame; so does a video that starts from another image."""
-    frames = pictures(
-        film(
+    frames = frames_of(
+        rendered(
             tmp_path,
             Copyist(),
             video_init_path=walk,
@@ -116,7 +116,7 @@ def test_frames_move_as_the_video_moves(
 
 
 @pytest.mark.parametrize("kind", ["flow", "matrix"])
-def test_what_comes_in_over_many_frames_is_the_edge_drawn_out(kind: str) -> None:
+def test_what_comes_in_over_many_frames_is_the_edge_stretched(kind: str) -> None:
     """Four moves of three pixels leave twelve columns of the edge, no mirror images of mirror images."""
     image = random_image(24, 32)
     flow, matrix = torch.zeros(2, 24, 32), np.eye(3)
@@ -131,9 +131,9 @@ def test_what_comes_in_over_many_frames_is_the_edge_drawn_out(kind: str) -> None
 
 def test_the_flow_factor_and_its_direction(tmp_path: Path, walk: str) -> None:
     first = {"video_init_path": walk, "hybrid_motion": "Optical Flow"}
-    still = pictures(film(tmp_path / "a", Copyist(), hybrid_flow_factor_schedule="0:(0)", **first))
+    still = frames_of(rendered(tmp_path / "a", Copyist(), hybrid_flow_factor_schedule="0:(0)", **first))
     assert all(np.abs(frame.astype(int) - still[0]).max() <= 1 for frame in still)
-    there = pictures(film(tmp_path / "b", Copyist(), **first))
+    there = frames_of(rendered(tmp_path / "b", Copyist(), **first))
     video = walking(6)
     assert np.abs(there[5][16:-16, 24:-8].astype(int) - video[5][16:-16, 24:-8]).mean() < 6
 
@@ -142,17 +142,17 @@ def test_consistency_and_the_previous_image(tmp_path: Path, walk: str) -> None:
     first = {"video_init_path": walk, "hybrid_motion": "Optical Flow", "hybrid_motion_use_prev_img": True}
     video = walking(6)
     for changes in ({}, {"hybrid_flow_consistency": True, "hybrid_consistency_blur": 1}):
-        frames = pictures(film(tmp_path / str(len(changes)), Copyist(), **first, **changes))
+        frames = frames_of(rendered(tmp_path / str(len(changes)), Copyist(), **first, **changes))
         assert np.abs(frames[5][16:-16, 24:-8].astype(int) - video[5][16:-16, 24:-8]).mean() < 6
-    affine = pictures(film(tmp_path / "affine", Copyist(), **first | {"hybrid_motion": "Affine"}))
+    affine = frames_of(rendered(tmp_path / "affine", Copyist(), **first | {"hybrid_motion": "Affine"}))
     assert np.abs(affine[5][16:-16, 24:-8].astype(int) - video[5][16:-16, 24:-8]).mean() < 8
 
 
 @pytest.mark.parametrize("when", ["Before Motion", "Normal", "After Generation"])
-def test_the_video_is_laid_over(tmp_path: Path, steps: str, when: str) -> None:
+def test_the_video_is_composited(tmp_path: Path, steps: str, when: str) -> None:
     engine = Copyist()
-    frames = pictures(
-        film(
+    frames = frames_of(
+        rendered(
             tmp_path,
             engine,
             video_init_path=steps,
@@ -164,26 +164,26 @@ def test_the_video_is_laid_over(tmp_path: Path, steps: str, when: str) -> None:
     for k in range(2, 5):
         numbers.append((numbers[-1] + k) / 2)
     assert np.allclose([said(frame) for frame in frames], numbers, atol=0.1)
-    laid_before = [
+    composited_before = [
         said(request.init_image.numpy() * 255)
         for request in engine.requests
         if request.init_image is not None
     ]
-    assert (abs(laid_before[4] - numbers[4]) < 0.1) is (when != "After Generation")
+    assert (abs(composited_before[4] - numbers[4]) < 0.1) is (when != "After Generation")
 
 
 @pytest.mark.parametrize(
     ("kind", "left", "right"),
     [
-        ("Depth", "film", "video"),
-        ("Video Depth", "film", "video"),
+        ("Depth", "frame", "video"),
+        ("Video Depth", "frame", "video"),
         ("None", "video", "video"),
     ],
 )
 def test_masks_decide_where_it_shows(tmp_path: Path, steps: str, kind: str, left: str, right: str) -> None:
     """Near things are bright in the mask, and the video shows where it is bright."""
-    frames = pictures(
-        film(
+    frames = frames_of(
+        rendered(
             tmp_path,
             Copyist(),
             video_init_path=steps,
@@ -194,7 +194,7 @@ def test_masks_decide_where_it_shows(tmp_path: Path, steps: str, kind: str, left
             extract_to_frame=1,
         )
     )
-    shown = {"film": 0, "video": 1}
+    shown = {"frame": 0, "video": 1}
     assert said(frames[1][:, :2]) == pytest.approx(shown[left], abs=0.12)
     assert said(frames[1][:, -2:]) == pytest.approx(shown[right], abs=0.12)
 
@@ -210,8 +210,8 @@ def test_difference_inverse_and_extra_frames(tmp_path: Path, steps: str) -> None
         "hybrid_comp_save_extra_frames": True,
         "extract_to_frame": 2,
     }
-    result = film(tmp_path, Copyist(), **changes)
-    first = pictures(result)[1]
+    result = rendered(tmp_path, Copyist(), **changes)
+    first = frames_of(result)[1]
     mask = 1 - 20 / 255
     assert said(first) == pytest.approx(1 - mask, abs=0.1)
     names = sorted(
@@ -235,7 +235,7 @@ def test_extra_frames_of_depth_and_of_trust_in_motion(tmp_path: Path, walk: str)
         "depth_algorithm": "Midas-3-Hybrid",
         "extract_to_frame": 1,
     }
-    result = film(tmp_path, Copyist(), **changes)
+    result = rendered(tmp_path, Copyist(), **changes)
     folder, stem = result.outdir / "hybridframes", result.timestring
     depth = cv2.imread(str(folder / f"{stem}_vid_depth000000001.jpg"))
     # near things are bright, and the left is near
@@ -244,9 +244,9 @@ def test_extra_frames_of_depth_and_of_trust_in_motion(tmp_path: Path, walk: str)
     assert trust[20:-20, 20:-20].mean() > 200
 
 
-def test_the_init_image_may_be_laid_over(tmp_path: Path, spots: str) -> None:
-    frames = pictures(
-        film(
+def test_the_init_image_may_be_composited(tmp_path: Path, spots: str) -> None:
+    frames = frames_of(
+        rendered(
             tmp_path,
             NoisyEngine(),
             init_image=spots,
@@ -294,7 +294,7 @@ def test_a_resumed_video_is_the_same_to_the_bit(tmp_path: Path, walk: str, caden
         "translation_x": "0:(1)",
         "diffusion_cadence": cadence,
     }
-    whole = pictures(film(tmp_path / "whole", NoisyEngine(), **changes))
+    whole = frames_of(rendered(tmp_path / "whole", NoisyEngine(), **changes))
     job, cancel = prepared(tmp_path / "parts", QUICK, **PLAIN | changes), CancelToken()
 
     def park(progress: Progress) -> None:
@@ -305,7 +305,7 @@ def test_a_resumed_video_is_the_same_to_the_bit(tmp_path: Path, walk: str, caden
         run_job(job, NoisyEngine(), cancel, park)
     (settings,) = (tmp_path / "parts").rglob("*_settings.txt")
     again = replace(job, resume=settings.name[:14])
-    parts = pictures(run_job(again, NoisyEngine(), CancelToken(), lambda progress: None))
+    parts = frames_of(run_job(again, NoisyEngine(), CancelToken(), lambda progress: None))
     assert len(parts) == 6
     assert all(np.array_equal(one, other) for one, other in zip(whole, parts, strict=True))
 
@@ -318,12 +318,12 @@ def test_what_is_missing_is_told_before_the_first_frame(
         prepared(tmp_path, video_init_path=walk, hybrid_motion="Optical Flow", hybrid_flow_method="RAFT")
     with pytest.raises(SettingsError, match="video_init_path is empty"):
         prepared(tmp_path, hybrid_composite="Normal")
-    cv2.imwrite(str(tmp_path / "laid_over.png"), to_bytes(random_image(64, 64, 7)))
-    picture = {"use_init": True, "init_image": str(tmp_path / "laid_over.png")}
-    laid_over = picture | {"hybrid_composite": "Normal", "hybrid_use_init_image": True}
-    prepared(tmp_path, **laid_over)
+    cv2.imwrite(str(tmp_path / "composited.png"), to_bytes(random_image(64, 64, 7)))
+    init = {"use_init": True, "init_image": str(tmp_path / "composited.png")}
+    composited = init | {"hybrid_composite": "Normal", "hybrid_use_init_image": True}
+    prepared(tmp_path, **composited)
     with pytest.raises(SettingsError, match="video_init_path is empty"):
-        prepared(tmp_path, **laid_over, color_coherence="Video Input")
+        prepared(tmp_path, **composited, color_coherence="Video Input")
 
 
 class LeftHalf:
@@ -335,19 +335,19 @@ class LeftHalf:
         return mask
 
 
-@pytest.mark.parametrize(("kind", "pngs", "films"), [("PNGs", 5, 0), ("Video", 0, 1), ("Both", 5, 1)])
+@pytest.mark.parametrize(("kind", "pngs", "videos"), [("PNGs", 5, 0), ("Video", 0, 1), ("Both", 5, 1)])
 def test_people_are_saved(
-    tmp_path: Path, steps: str, monkeypatch: pytest.MonkeyPatch, kind: str, pngs: int, films: int
+    tmp_path: Path, steps: str, monkeypatch: pytest.MonkeyPatch, kind: str, pngs: int, videos: int
 ) -> None:
     monkeypatch.setattr("deforum_helpers.pipeline.sources.make_finder", lambda purpose, device: LeftHalf())
     monkeypatch.setattr("deforum_helpers.pipeline.host_facts.missing_feature", lambda purpose: None)
     changes = {"video_init_path": steps, "hybrid_composite": "Normal", "hybrid_generate_human_masks": kind}
-    folder = film(tmp_path, Copyist(), **changes).outdir / "human_masks"
+    folder = rendered(tmp_path, Copyist(), **changes).outdir / "human_masks"
     masks = sorted(folder.glob("*.png"))
     assert len(masks) == pngs
     assert all((cv2.imread(str(path))[:, :32] == 255).all() for path in masks)
     assert all((cv2.imread(str(path))[:, 32:] == 0).all() for path in masks)
-    assert len(list(folder.glob("*.mp4"))) == films
+    assert len(list(folder.glob("*.mp4"))) == videos
     for video in folder.glob("*.mp4"):
         assert count_frames(video) == 5
 

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from films import NoisyEngine, frame_files, prepared
+from small_runs import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.core.errors import Parked
 from deforum_helpers.core.progress import CancelToken
@@ -31,17 +31,17 @@ PLAIN = {
 }
 
 
-def film(root: Path, engine: NoisyEngine, **changes: Any) -> RunResult:
+def rendered(root: Path, engine: NoisyEngine, **changes: Any) -> RunResult:
     return run_job(prepared(root, QUICK, **PLAIN | changes), engine, CancelToken(), lambda progress: None)
 
 
-def pictures(result: RunResult) -> list[np.ndarray]:
+def frames_of(result: RunResult) -> list[np.ndarray]:
     return [read_frame(path) for path in frame_files(result.outdir)]
 
 
-def test_every_frame_is_drawn_from_text_with_weights(tmp_path: Path) -> None:
+def test_every_frame_is_generated_from_text_with_weights(tmp_path: Path) -> None:
     engine = NoisyEngine()
-    frames = pictures(film(tmp_path, engine))
+    frames = frames_of(rendered(tmp_path, engine))
     assert [request.prompt for request in engine.requests] == [
         "a",
         *(f"( a ):{1 - w} AND  ( b ):{w}" for w in (0.25, 0.5, 0.75)),
@@ -58,8 +58,8 @@ def test_every_frame_is_drawn_from_text_with_weights(tmp_path: Path) -> None:
     assert [request.seed for request in engine.requests] == [1, 2, 3, 4, 5]
     alone = NoisyEngine()
     for request, frame in zip(engine.requests, frames, strict=True):
-        drawn = alone.generate(request, CancelToken())
-        assert np.array_equal(frame, np.rint(drawn.permute(1, 2, 0).numpy() * 255).astype(np.uint8))
+        generated = alone.generate(request, CancelToken())
+        assert np.array_equal(frame, np.rint(generated.permute(1, 2, 0).numpy() * 255).astype(np.uint8))
 
 
 def test_an_init_image_counts_in_every_frame(tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def test_an_init_image_counts_in_every_frame(tmp_path: Path) -> None:
     mask[:, 32:] = 255
     cv2.imwrite(str(tmp_path / "right.png"), mask)
     engine = NoisyEngine()
-    frames = pictures(
-        film(
+    frames = frames_of(
+        rendered(
             tmp_path,
             engine,
             use_init=True,
@@ -101,7 +101,7 @@ def test_nothing_else_happens(tmp_path: Path) -> None:
 
 
 def test_a_resumed_video_is_the_same_to_the_bit(tmp_path: Path) -> None:
-    whole = pictures(film(tmp_path / "whole", NoisyEngine()))
+    whole = frames_of(rendered(tmp_path / "whole", NoisyEngine()))
     job, cancel = prepared(tmp_path / "parts", QUICK, **PLAIN), CancelToken()
     told: list[Progress] = []
 
@@ -115,5 +115,5 @@ def test_a_resumed_video_is_the_same_to_the_bit(tmp_path: Path) -> None:
     assert [one.fraction for one in told if one.phase == "GENERATING"] == [0.0, 0.2, 0.4]
     (settings,) = (tmp_path / "parts").rglob("*_settings.txt")
     again = replace(job, resume=settings.name[:14])
-    parts = pictures(run_job(again, NoisyEngine(), CancelToken(), lambda progress: None))
+    parts = frames_of(run_job(again, NoisyEngine(), CancelToken(), lambda progress: None))
     assert all(np.array_equal(one, other) for one, other in zip(whole, parts, strict=True))

@@ -1,4 +1,4 @@
-"""Whole jobs with the null engine and with one that draws noise: files, resume, cancel, subtitles."""
+"""Whole jobs with the null engine and with one that generates noise: files, resume, cancel, subtitles."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from films import SMALL, NoisyEngine, frame_files, golden_traces, host, prepared
+from small_runs import SMALL, NoisyEngine, frame_files, golden_traces, host, prepared
 
 from deforum_helpers.core.errors import Cancelled, CheckpointError, Parked, RenderError, RunInUse
 from deforum_helpers.core.messages import code_of
@@ -49,7 +49,7 @@ def rendered(
     return run_job(job, engine or NoisyEngine(), token, report, now=lambda: NOW, **more)
 
 
-def pictures(outdir: Path) -> list[np.ndarray]:
+def frames_of(outdir: Path) -> list[np.ndarray]:
     return [read_frame(path) for path in frame_files(outdir)]
 
 
@@ -122,13 +122,13 @@ def test_a_resumed_run_is_the_run_that_never_stopped(
     job = prepared(tmp_path / "parked", QUICK, **changes)
     with pytest.raises(Parked):
         rendered(job, engine, stopped_at(stop, token, "park"), cancel=token)
-    drawn = len(engine.requests)
+    generated = len(engine.requests)
     result = rendered(job, engine, resume="20260102030405")
     assert len(engine.requests) == sum(
         1 + len(key.redo_seeds) * ("redo" in key.stages) for key in job.plan.key_frames
     )
-    assert drawn < len(engine.requests)
-    for one, other in zip(pictures(whole.outdir), pictures(result.outdir), strict=True):
+    assert generated < len(engine.requests)
+    for one, other in zip(frames_of(whole.outdir), frames_of(result.outdir), strict=True):
         np.testing.assert_array_equal(one, other)
     assert result.video.read_bytes()[-1000:] == whole.video.read_bytes()[-1000:]
     assert result.frames == whole.frames == count_frames(result.video)
@@ -150,23 +150,28 @@ def test_resume_through_settings_keeps_the_drawn_seed(tmp_path: Path) -> None:
 def test_runs_of_one_second_keep_their_own_drawn_seeds(tmp_path: Path) -> None:
     """As two servers on one output folder begin them; the folder's name may itself depend on the seed."""
     seeds = {"b_{seed}": 22, "a_{seed}": 11, "c": 33}
-    drawn = {"seed": -1, "skip_video_creation": True}
+    random_seed = {"seed": -1, "skip_video_creation": True}
     for name, seed in seeds.items():
-        job = prepare(SMALL | drawn | {"batch_name": name}, host(tmp_path), draw_seed=lambda seed=seed: seed)
+        job = prepare(
+            SMALL | random_seed | {"batch_name": name}, host(tmp_path), draw_seed=lambda seed=seed: seed
+        )
         rendered(job)
     for name, seed in seeds.items():
-        begun = "20260102030405"
+        timestring = "20260102030405"
         again = prepare(
-            SMALL | drawn | {"batch_name": name}, host(tmp_path), resume=begun, draw_seed=lambda: 99
+            SMALL | random_seed | {"batch_name": name},
+            host(tmp_path),
+            resume=timestring,
+            draw_seed=lambda: 99,
         )
         assert again.settings.seed == seed
 
 
 def test_a_resumed_run_in_a_folder_of_its_own_keeps_its_drawn_seed(tmp_path: Path) -> None:
     settings = SMALL | {"seed": -1, "skip_video_creation": True}
-    folder = {"outdir_samples": "films/of/today"}
+    folder = {"outdir_samples": "videos/of/today"}
     result = rendered(prepare(settings, host(tmp_path), folder, draw_seed=lambda: 11))
-    assert result.outdir.is_relative_to(tmp_path.resolve() / "films" / "of" / "today")
+    assert result.outdir.is_relative_to(tmp_path.resolve() / "videos" / "of" / "today")
     again = prepare(settings, host(tmp_path), folder, resume=result.timestring, draw_seed=lambda: 99)
     assert again.settings.seed == 11
 
@@ -204,7 +209,7 @@ def test_a_failing_engine_leaves_the_finished_frames_and_can_go_on(tmp_path: Pat
     assert not list(outdir.glob("*.part"))
     whole = rendered(prepared(tmp_path / "whole", QUICK))
     result = rendered(prepared(tmp_path, QUICK), resume="20260102030405")
-    for one, other in zip(pictures(whole.outdir), pictures(result.outdir), strict=True):
+    for one, other in zip(frames_of(whole.outdir), frames_of(result.outdir), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -277,18 +282,18 @@ def test_a_video_that_was_damaged_before_its_end_was_told_is_made_again(kind: st
     """Its size alone tells nothing: a power failure may leave a file of zeros."""
     job = prepared(tmp_path, QUICK, r_upscale_video=True, r_upscale_model="Lanczos")
     result = rendered(job)
-    (film,) = [
+    (video,) = [
         result.outdir / file.name
         for file in read_manifest(result.outdir / f".{result.timestring}_manifest.json").files
         if file.kind == kind
     ]
-    film.write_bytes(bytes(film.stat().st_size))
+    video.write_bytes(bytes(video.stat().st_size))
     again = rendered(job, resume=result.timestring)
     assert again.video == result.video
-    assert count_frames(film) == 5
+    assert count_frames(video) == 5
 
 
-def test_a_frame_that_is_emptied_while_others_are_drawn_is_no_success(tmp_path: Path) -> None:
+def test_a_frame_that_is_emptied_while_others_are_generated_is_no_success(tmp_path: Path) -> None:
     def emptied(progress: Progress) -> None:
         if progress.phase == "POST_PROCESSING":
             first = Path(progress.outdir, f"{progress.timestring}_000000000.png")
@@ -330,7 +335,7 @@ def test_an_attempt_that_was_overtaken_takes_nothing_from_the_one_that_goes_on(t
 
     result = rendered(job, None, wakes_it, resume="20260102030405")
     assert count_frames(result.video) == 5
-    for one, other in zip(pictures(whole.outdir), pictures(result.outdir), strict=True):
+    for one, other in zip(frames_of(whole.outdir), frames_of(result.outdir), strict=True):
         np.testing.assert_array_equal(one, other)
     assert not list(result.outdir.rglob("*.part"))
 
@@ -508,8 +513,8 @@ def test_subtitles_are_classics(name: str, tmp_path: Path) -> None:
     changes = traces["base"] | {"W": 64, "H": 64} | scenario["overrides"]
     result = rendered(prepared(tmp_path, options, **changes))
     lines = (result.outdir / f"{result.timestring}.srt").read_text(encoding="utf-8").split("\n")
-    kept = len(scenario["srt"]) - 1  # classic lost the frames after the last group
-    assert lines[:kept] == scenario["srt"][:kept]
+    count = len(scenario["srt"]) - 1  # classic lost the frames after the last group
+    assert lines[:count] == scenario["srt"][:count]
     assert sum(" --> " in line for line in lines) == result.frames
 
 
@@ -522,9 +527,9 @@ def test_the_null_engine_returns_what_it_is_given(tmp_path: Path) -> None:
         "amount_schedule": "0:(0)",
     }
     result = rendered(prepared(tmp_path, QUICK, **still), make_engine("null"))
-    first, *rest = pictures(result.outdir)
-    for picture in rest:
-        np.testing.assert_array_equal(picture, first)
+    first, *rest = frames_of(result.outdir)
+    for image in rest:
+        np.testing.assert_array_equal(image, first)
 
 
 def test_delete_imgs_leaves_the_video(tmp_path: Path) -> None:

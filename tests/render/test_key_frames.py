@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from films import prepared
 from hypothesis import given
 from hypothesis import strategies as st
+from small_runs import prepared
 
 from deforum_helpers.engines.names import steps_run
 from deforum_helpers.render import key_frames, moves
@@ -88,8 +88,10 @@ def test_a_prompt_at_every_tenth_of_a_hundred_thousand_frames() -> None:
 
 
 def test_key_frames_with_one_prompt_share_their_reference() -> None:
-    film = {"max_frames": 40, "seed": 3, "diffusion_cadence": 1, "stability_schedule": "0:(0.5)"}
-    plan = make_plan(load_settings({**film, "prompts": {"0": "a hill", "15": "a lake"}}).settings, Options())
+    settings = {"max_frames": 40, "seed": 3, "diffusion_cadence": 1, "stability_schedule": "0:(0.5)"}
+    plan = make_plan(
+        load_settings({**settings, "prompts": {"0": "a hill", "15": "a lake"}}).settings, Options()
+    )
     held = [key.stability for key in plan.key_frames[1:]]
     assert len({id(stability.reference) for stability in held if stability is not None}) == 2
     assert [stability.reference.prompt for stability in held if stability] == ["a hill"] * 14 + [
@@ -141,7 +143,7 @@ def test_a_check_makes_few_key_frames_however_long_the_video(
     assert len(made) < 20
 
 
-FILMS: list[dict[str, Any]] = [
+CHANGES: list[dict[str, Any]] = [
     {
         "animation_mode": "3D",
         "prompt_transition": "morph",
@@ -219,7 +221,7 @@ DIGESTS = (
 )
 
 
-@pytest.mark.parametrize(("changes", "digest"), list(zip(FILMS, DIGESTS, strict=True)))
+@pytest.mark.parametrize(("changes", "digest"), list(zip(CHANGES, DIGESTS, strict=True)))
 def test_plans_are_digested_as_ever(changes: dict[str, Any], digest: str, tmp_path: Path) -> None:
     assert prepared(tmp_path, **changes).plan.digest == digest
 
@@ -232,7 +234,7 @@ def plain_steps(key: KeyFrame, redone: int) -> int:
     return steps_run(key.request.steps, key.request.denoising_strength) * passes
 
 
-@pytest.mark.parametrize("changes", FILMS)
+@pytest.mark.parametrize("changes", CHANGES)
 def test_columns_tell_of_key_frames_what_they_tell_themselves(
     changes: dict[str, Any], tmp_path: Path
 ) -> None:

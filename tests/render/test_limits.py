@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from films import host
+from small_runs import host
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.progress import CancelToken
@@ -23,7 +23,7 @@ SMALL = {"W": 64, "H": 64, "max_frames": 5, "legacy_colormatch": False, "skip_vi
 FLIPPED = {"enable_perspective_flip": True, "perspective_flip_phi": "0:(4)"}
 
 
-def test_a_zoom_of_zero_is_drawn_and_told(tmp_path: Path) -> None:
+def test_a_zoom_of_zero_is_rendered_and_reported(tmp_path: Path) -> None:
     job = prepare({**SMALL, "animation_mode": "2D", "zoom": "0:(1), 2:(0)"}, host(tmp_path))
     assert [warning for warning in job.warnings if warning.startswith("zoom is 0 at frame 2:")]
     assert run_job(job, make_engine("null"), CancelToken(), lambda progress: None).frames == 5

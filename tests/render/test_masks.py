@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from films import NoisyEngine, frame_files, prepared
+from small_runs import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.progress import CancelToken
@@ -33,19 +33,19 @@ NOISE_MASKED = {"use_noise_mask": True, "noise_schedule": "0:(0.1)"}
 
 
 class RedEngine(NoisyEngine):
-    """Draws red, whatever it is asked for."""
+    """Generates red, whatever it is asked for."""
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         self.requests.append(request)
         return torch.tensor([1.0, 0, 0])[:, None, None].repeat(1, request.height_px, request.width_px)
 
 
-def film(root: Path, engine: Any = None, cancel: CancelToken | None = None, **changes: Any) -> RunResult:
+def rendered(root: Path, engine: Any = None, cancel: CancelToken | None = None, **changes: Any) -> RunResult:
     job = prepared(root, QUICK, **STILL | changes)
     return run_job(job, engine or RedEngine(), cancel or CancelToken(), lambda progress: None)
 
 
-def pictures(result: RunResult) -> list[np.ndarray]:
+def frames_of(result: RunResult) -> list[np.ndarray]:
     return [read_frame(path) for path in frame_files(result.outdir)]
 
 
@@ -74,8 +74,8 @@ def test_only_the_masked_half_is_repainted(
     tmp_path: Path, right: str, blue: str, full_res: bool, invert: bool, fill: str
 ) -> None:
     engine = RedEngine()
-    frames = pictures(
-        film(
+    frames = frames_of(
+        rendered(
             tmp_path,
             engine,
             use_init=True,
@@ -89,8 +89,8 @@ def test_only_the_masked_half_is_repainted(
     )
     for frame in frames:
         halves = frame[:, 2:30], frame[:, 34:]
-        kept, painted = halves[::-1] if invert else halves
-        assert (kept == BLUE).all()
+        unmasked, painted = halves[::-1] if invert else halves
+        assert (unmasked == BLUE).all()
         assert (painted == RED).all()
     for request in engine.requests:
         assert request.mask is not None
@@ -100,7 +100,7 @@ def test_only_the_masked_half_is_repainted(
 
 def test_without_an_init_image_the_first_frame_is_whole(tmp_path: Path, right: str) -> None:
     engine = NoisyEngine()
-    frames = pictures(film(tmp_path, engine, use_mask=True, mask_file=right, full_res_mask=False))
+    frames = frames_of(rendered(tmp_path, engine, use_mask=True, mask_file=right, full_res_mask=False))
     assert engine.requests[0].mask is None
     assert all(request.mask is not None for request in engine.requests[1:])
     for frame in frames[1:]:
@@ -113,7 +113,7 @@ def test_what_leaves_the_mask_is_put_back(tmp_path: Path, right: str, blue: str)
     move = {"zoom": "0:(1)", "translation_x": "0:(-8)", "diffusion_cadence": 2, "max_frames": 5}
     common = {"use_init": True, "init_image": blue, "use_mask": True, "mask_file": right}
     for overlay in (True, False):
-        frames = pictures(film(tmp_path / str(overlay), overlay_mask=overlay, **common, **move))
+        frames = frames_of(rendered(tmp_path / str(overlay), overlay_mask=overlay, **common, **move))
         back = [(frame[:, 2:30] == BLUE).all() for frame in frames[1:]]
         assert all(back) is overlay
         assert any(back) is overlay
@@ -121,8 +121,8 @@ def test_what_leaves_the_mask_is_put_back(tmp_path: Path, right: str, blue: str)
 
 def test_a_black_mask_is_none(tmp_path: Path, blue: str) -> None:
     cv2.imwrite(str(tmp_path / "black.png"), np.zeros((64, 64), np.uint8))
-    frames = pictures(
-        film(
+    frames = frames_of(
+        rendered(
             tmp_path,
             use_init=True,
             init_image=blue,
@@ -135,8 +135,8 @@ def test_a_black_mask_is_none(tmp_path: Path, blue: str) -> None:
 
 
 def test_the_schedule_changes_the_mask(tmp_path: Path, right: str, blue: str) -> None:
-    frames = pictures(
-        film(
+    frames = frames_of(
+        rendered(
             tmp_path,
             use_init=True,
             init_image=blue,
@@ -151,8 +151,8 @@ def test_the_schedule_changes_the_mask(tmp_path: Path, right: str, blue: str) ->
 
 
 def test_a_file_in_an_expression(tmp_path: Path, right: str, blue: str) -> None:
-    frames = pictures(
-        film(
+    frames = frames_of(
+        rendered(
             tmp_path,
             use_init=True,
             init_image=blue,
@@ -165,11 +165,11 @@ def test_a_file_in_an_expression(tmp_path: Path, right: str, blue: str) -> None:
 
 
 def test_the_transparency_of_the_init_image(tmp_path: Path) -> None:
-    picture = np.full((64, 64, 4), (255, 0, 0, 255), np.uint8)
-    picture[:, :32, 3] = 0
-    cv2.imwrite(str(tmp_path / "alpha.png"), picture)
-    frames = pictures(
-        film(
+    image = np.full((64, 64, 4), (255, 0, 0, 255), np.uint8)
+    image[:, :32, 3] = 0
+    cv2.imwrite(str(tmp_path / "alpha.png"), image)
+    frames = frames_of(
+        rendered(
             tmp_path,
             use_init=True,
             init_image=str(tmp_path / "alpha.png"),
@@ -184,7 +184,7 @@ def test_the_transparency_of_the_init_image(tmp_path: Path) -> None:
 def test_noise_falls_inside_its_mask_alone(tmp_path: Path, right: str, blue: str) -> None:
     engine = RedEngine()
     changes = {"noise_schedule": "0:(0.5)", "use_noise_mask": True, "max_frames": 2}
-    film(
+    rendered(
         tmp_path,
         engine,
         use_init=True,
@@ -201,7 +201,7 @@ def test_noise_falls_inside_its_mask_alone(tmp_path: Path, right: str, blue: str
 
 def test_redo_passes_stay_in_the_mask(tmp_path: Path, right: str) -> None:
     engine = NoisyEngine()
-    film(tmp_path, engine, use_mask=True, mask_file=right, diffusion_redo=2, max_frames=2)
+    rendered(tmp_path, engine, use_mask=True, mask_file=right, diffusion_redo=2, max_frames=2)
     assert [request.mask is not None for request in engine.requests] == [False, True, True, True]
 
 
@@ -219,7 +219,7 @@ def test_a_resumed_video_is_the_same_to_the_bit(tmp_path: Path, right: str, blue
         "color_coherence": "LAB",
         "max_frames": 8,
     }
-    whole = pictures(film(tmp_path / "whole", NoisyEngine(), **changes))
+    whole = frames_of(rendered(tmp_path / "whole", NoisyEngine(), **changes))
     job, cancel = prepared(tmp_path / "parts", QUICK, **STILL | changes), CancelToken()
 
     def park(progress: Progress) -> None:
@@ -230,7 +230,7 @@ def test_a_resumed_video_is_the_same_to_the_bit(tmp_path: Path, right: str, blue
         run_job(job, NoisyEngine(), cancel, park)
     (settings,) = (tmp_path / "parts").rglob("*_settings.txt")
     again = replace(job, resume=settings.name[:14])
-    parts = pictures(run_job(again, NoisyEngine(), CancelToken(), lambda progress: None))
+    parts = frames_of(run_job(again, NoisyEngine(), CancelToken(), lambda progress: None))
     assert len(parts) == 8
     assert all(np.array_equal(one, other) for one, other in zip(whole, parts, strict=True))
 
@@ -262,7 +262,7 @@ def test_what_cannot_be_a_mask_is_told_before_the_first_frame(
 
 
 def test_a_mask_that_nobody_uses_cannot_fail(tmp_path: Path) -> None:
-    film(tmp_path, mask_file="nowhere.png", mask_schedule='0: ("{sky}")', max_frames=1)
+    rendered(tmp_path, mask_file="nowhere.png", mask_schedule='0: ("{sky}")', max_frames=1)
 
 
 @pytest.fixture
@@ -323,7 +323,7 @@ def test_files_that_the_video_does_not_read_are_not_asked_for(
             name: value.replace(written, path) if isinstance(value, str) else value
             for name, value in changes.items()
         }
-    assert len(pictures(film(tmp_path / "out", **changes))) == 4
+    assert len(frames_of(rendered(tmp_path / "out", **changes))) == 4
 
 
 @pytest.mark.parametrize(

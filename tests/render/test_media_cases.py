@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from clips import FFMPEG, clip, levels
-from films import NoisyEngine, host
+from small_runs import NoisyEngine, host
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.progress import CancelToken
@@ -73,14 +73,14 @@ def pitch_hz(sound: np.ndarray, begin_s: float, end_s: float) -> float:
 def tones(path: Path, *pitches_hz: int, fps: int = 10) -> Path:
     """A video whose sound has another pitch in each second; its image has the level 10 + 2 k at frame k."""
     count = len(pitches_hz) * fps
-    picture = clip(
-        path.with_name("picture.mp4"), levels(12, height=32, width=48).repeat(-(-count // 12), 0)[:count]
+    silent = clip(
+        path.with_name("image.mp4"), levels(12, height=32, width=48).repeat(-(-count // 12), 0)[:count]
     )
     inputs = [part for hz in pitches_hz for part in ("-f", "lavfi", "-i", f"sine=f={hz}:d=1:r=44100")]
     joined = (
         "".join(f"[{n + 1}:a]" for n in range(len(pitches_hz))) + f"concat=n={len(pitches_hz)}:v=0:a=1[a]"
     )
-    command = [FFMPEG, "-loglevel", "error", "-y", "-i", str(picture), *inputs, "-filter_complex", joined]
+    command = [FFMPEG, "-loglevel", "error", "-y", "-i", str(silent), *inputs, "-filter_complex", joined]
     subprocess.run(
         [*command, "-map", "0:v", "-map", "[a]", "-c:v", "copy", str(path)],
         check=True,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from films import NoisyEngine, frame_files, prepared
+from small_runs import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.camera.pinhole import intrinsics
 from deforum_helpers.camera.pose import next_from_prev
@@ -38,7 +38,7 @@ MANY = 64_000_000
 STEM = "20260102030405"
 
 
-def picture(seed: int) -> Image:
+def still_image(seed: int) -> Image:
     random = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
     return from_bytes(random.repeat(8, 0).repeat(8, 1))
 
@@ -47,48 +47,48 @@ def wall(depth: float) -> Depth:
     return torch.full((SIDE_PX, SIDE_PX), depth)
 
 
-def laid(
+def remembered(
     memory: SceneMemory, frame: int, image: Image, depth: Depth, pose: Any, bound: int = MANY
 ) -> SceneMemory:
     return add_frame(memory, frame, image, depth, pose, OPTICS, bound)
 
 
 def test_a_frame_comes_back_as_it_was() -> None:
-    memory = laid(empty_memory(), 3, picture(1), wall(2.0), np.eye(4))
+    memory = remembered(empty_memory(), 3, still_image(1), wall(2.0), np.eye(4))
     past = recall(memory, 10, EVERYWHERE, np.eye(4), OPTICS)
     assert past is not None
     assert past.known.all()
     assert (
-        past.image - picture(1)
+        past.image - still_image(1)
     ).abs().mean() < 0.03  # points overlap a little at the borders of the squares
     assert torch.allclose(past.age, torch.tensor(7.0))
 
 
 def test_what_lies_beside_the_view_comes_back_when_the_camera_turns_back() -> None:
     there = next_from_prev((0, 0, 0), (0, 20, 0))
-    memory = laid(empty_memory(), 0, picture(1), wall(2.0), np.eye(4))
-    memory = laid(memory, 1, picture(2), wall(2.0), there)
+    memory = remembered(empty_memory(), 0, still_image(1), wall(2.0), np.eye(4))
+    memory = remembered(memory, 1, still_image(2), wall(2.0), there)
     past = recall(memory, 2, EVERYWHERE, np.eye(4), OPTICS)
     assert past is not None
     old = past.age == 2
     assert old.float().mean() > 0.2
     assert old[:, :12].all()  # the camera turned to the right
-    assert (past.image - picture(1))[:, old].abs().mean() < 0.05
+    assert (past.image - still_image(1))[:, old].abs().mean() < 0.05
     # What both frames showed is remembered as the newer one showed it.
     assert (past.age == 1).float().mean() > 0.4
 
 
 def test_what_a_near_thing_hides_is_remembered_and_what_it_replaces_is_not() -> None:
-    memory = laid(empty_memory(), 0, picture(1), wall(4.0), np.eye(4))
+    memory = remembered(empty_memory(), 0, still_image(1), wall(4.0), np.eye(4))
     near = wall(4.0)
     near[16:48, 16:48] = 1.0
-    memory = laid(memory, 1, picture(2), near, np.eye(4))
+    memory = remembered(memory, 1, still_image(2), near, np.eye(4))
     assert (memory.seen == 0).sum() >= 32 * 32  # the wall behind
     past = recall(memory, 2, EVERYWHERE, np.eye(4), OPTICS)
     assert past is not None
     assert (past.age[18:46, 18:46] == 1).all()
     # A wall that is seen again where the thing stood has looked through it.
-    memory = laid(memory, 2, picture(3), wall(4.0), np.eye(4))
+    memory = remembered(memory, 2, still_image(3), wall(4.0), np.eye(4))
     past = recall(memory, 3, EVERYWHERE, np.eye(4), OPTICS)
     assert past is not None
     assert torch.allclose(past.age, torch.tensor(1.0))
@@ -97,8 +97,8 @@ def test_what_a_near_thing_hides_is_remembered_and_what_it_replaces_is_not() -> 
 def test_estimates_of_another_scale_are_brought_to_the_memory_s() -> None:
     slope = (1 + torch.arange(SIDE_PX) / SIDE_PX).expand(SIDE_PX, -1).contiguous()
     told = 1 / (0.8 / slope + 0.07)
-    memory = laid(empty_memory(), 0, picture(1), slope, np.eye(4))
-    memory = laid(memory, 1, picture(1), told, np.eye(4))
+    memory = remembered(empty_memory(), 0, still_image(1), slope, np.eye(4))
+    memory = remembered(memory, 1, still_image(1), told, np.eye(4))
     assert memory.fit == pytest.approx((1 / 0.8, -0.07 / 0.8), rel=0.02)
     assert torch.allclose(memory.rescaled(told), slope, rtol=0.01)
 
@@ -109,24 +109,24 @@ def test_no_memory_is_larger_than_its_bound_and_the_oldest_goes_first(frames_hel
     memory = empty_memory()
     for frame in range(5):
         pose = next_from_prev((0, 0, 0), (0, 72 * frame, 0))  # each sees what no other does
-        memory = laid(memory, frame, picture(frame), wall(2.0), pose, bound)
+        memory = remembered(memory, frame, still_image(frame), wall(2.0), pose, bound)
         assert memory.size_bytes <= bound
         assert (memory.seen == frame).any()
     assert memory.forgot
     counts = [int((memory.seen == frame).sum()) for frame in range(5)]
     assert counts == sorted(counts)
-    assert not laid(empty_memory(), 0, picture(0), wall(2.0), np.eye(4)).forgot
+    assert not remembered(empty_memory(), 0, still_image(0), wall(2.0), np.eye(4)).forgot
 
 
 def test_of_equal_age_the_least_visible_goes_first() -> None:
     """The camera flies between a near wall at its left and a far one, and turns round: the near one is larger now."""
     walls = wall(6.0)
     walls[:, : SIDE_PX // 2] = 1.5
-    memory = laid(empty_memory(), 0, picture(1), walls, np.eye(4))
+    memory = remembered(empty_memory(), 0, still_image(1), walls, np.eye(4))
     forward, round_about = np.eye(4), np.diag([-1.0, 1.0, -1.0, 1.0])
     forward[2, 3] = -1.0
     bound = int(1.4 * SIDE_PX * SIDE_PX * BYTES_PER_POINT)
-    memory = laid(memory, 1, picture(2), wall(2.0), round_about @ forward, bound)
+    memory = remembered(memory, 1, still_image(2), wall(2.0), round_about @ forward, bound)
     old = memory.positions[memory.seen == 0]
     assert memory.forgot
     assert 0.3 * SIDE_PX**2 < len(old) < 0.5 * SIDE_PX**2
@@ -139,15 +139,15 @@ def test_older_places_are_held_less() -> None:
 
 
 class Soft(NullEngine):
-    """Draws soft spots, which sampling a few times leaves as they are; init images pass unchanged."""
+    """Generates soft spots, which sampling a few times leaves as they are; init images pass unchanged."""
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         if request.init_image is not None:
             return super().generate(request, cancel)
         spots = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(request.seed))
         size_px = (request.height_px, request.width_px)
-        drawn = torch.nn.functional.interpolate(spots, size_px, mode="bicubic").clamp(0, 1)
-        return drawn.contiguous(memory_format=torch.channels_last)[0]
+        image = torch.nn.functional.interpolate(spots, size_px, mode="bicubic").clamp(0, 1)
+        return image.contiguous(memory_format=torch.channels_last)[0]
 
 
 class Walls:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import torch
 from clips import clip, levels
-from films import GOLDEN, NoisyEngine, prepared
+from small_runs import GOLDEN, NoisyEngine, prepared
 
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
@@ -97,7 +97,7 @@ class Slope:
 
 
 class Artist(NoisyEngine):
-    """Draws noise, black with some seeds."""
+    """Generates noise, black with some seeds."""
 
     def __init__(self, diary: Diary, black: tuple[int, ...] = ()) -> None:
         super().__init__()

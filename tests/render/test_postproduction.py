@@ -1,4 +1,4 @@
-"""What is made of a rendered film's frames, how it is named, and that it goes on wherever it was stopped."""
+"""What is made of a rendered video's frames, how it is named, and that it goes on wherever it was stopped."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from films import NoisyEngine, frame_files, host, prepared
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
+from small_runs import NoisyEngine, frame_files, host, prepared
 
 from deforum_helpers.core.errors import Cancelled, ModelError, Parked, SettingsError
 from deforum_helpers.core.progress import CancelToken, Progress, RunResult
@@ -23,7 +23,7 @@ from deforum_helpers.core.spread import Piece
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.interpolation.film_network import expected_shapes
-from deforum_helpers.output import writer as films
+from deforum_helpers.output import writer as writer_module
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.manifest import Manifest, read_manifest
 from deforum_helpers.output.paths import Run
@@ -33,7 +33,7 @@ from deforum_helpers.pipeline.postproduction import RECORD
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.settings import load_settings
 from tests.models.weights.networks import blending, enlarging
-from tests.output.films import sound, streams
+from tests.output.small_videos import sound, streams
 from tests.refusals import refuses
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
@@ -93,13 +93,13 @@ def stopped(token: CancelToken, how: str, share: float) -> Callable[[Progress], 
 
 def test_enlarged_frames_and_their_video(tmp_path: Path) -> None:
     result = rendered(job(tmp_path, **LARGER, r_upscale_factor="x3"))
-    film = result.outdir / f"{STEM}_Upscaled_x3.mp4"
-    assert result.more_videos == (film,)
-    assert count_frames(film) == 4
-    assert "192x192" in streams(film)
+    video = result.outdir / f"{STEM}_Upscaled_x3.mp4"
+    assert result.more_videos == (video,)
+    assert count_frames(video) == 4
+    assert "192x192" in streams(video)
     folder = result.outdir / f"{STEM}_upscaled"
     assert [path.name for path in sorted(folder.glob("*.png"))] == [f"{STEM}_{n:09d}.png" for n in range(4)]
-    assert all(picture.shape == (192, 192, 3) for picture in pixels(folder))
+    assert all(image.shape == (192, 192, 3) for image in pixels(folder))
     kinds = [file.kind for file in manifest_of(result.outdir).files]
     assert [kinds.count(kind) for kind in ("frame", "video", "upscaled_frame", "upscaled_video")] == [
         4,
@@ -112,7 +112,7 @@ def test_enlarged_frames_and_their_video(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "x_amount", "film", "folder", "picture"),
+    ("engine", "x_amount", "suffix", "folder", "name"),
     [
         ("Flow", 2, "FLOW_x2", "flow", "{:09d}.png"),
         ("RIFE v4.6", 3, "RIFE_x3", "rife", "{:09d}.png"),
@@ -120,18 +120,18 @@ def test_enlarged_frames_and_their_video(tmp_path: Path) -> None:
     ],
 )
 def test_frames_in_between_and_their_video(
-    tmp_path: Path, engine: str, x_amount: int, film: str, folder: str, picture: str
+    tmp_path: Path, engine: str, x_amount: int, suffix: str, folder: str, name: str
 ) -> None:
     blending(tmp_path / "models" / "rife-v4.6")
     asked = {"frame_interpolation_engine": engine, "frame_interpolation_x_amount": x_amount}
     result = rendered(job(tmp_path, **asked, frame_interpolation_keep_imgs=True, fps=10))
     (video,) = result.more_videos
-    assert video == result.outdir / f"{STEM}_{film}.mp4"
+    assert video == result.outdir / f"{STEM}_{suffix}.mp4"
     count = 3 * x_amount + 1
     assert count_frames(video) == count
     assert f"{10 * x_amount} fps" in streams(video)
     made = result.outdir / f"interpolated_frames_{folder}_{STEM}"
-    assert sorted(path.name for path in made.glob("*.png")) == [picture.format(n) for n in range(count)]
+    assert sorted(path.name for path in made.glob("*.png")) == [name.format(n) for n in range(count)]
     frames = pixels(result.outdir)
     for place, frame in enumerate(pixels(made)[::x_amount]):
         np.testing.assert_array_equal(frame, frames[place])
@@ -192,7 +192,7 @@ def test_slow_motion_drops_sound_and_subtitles_and_keeps_its_length(tmp_path: Pa
 def test_frames_go_when_nothing_needs_them_any_more(tmp_path: Path) -> None:
     result = rendered(job(tmp_path, **LARGER, **BETWEEN, delete_imgs=True, r_upscale_keep_imgs=False))
     assert list(frame_files(result.outdir)) == []
-    assert [count_frames(film) for film in (result.video, *result.more_videos)] == [4, 4, 7]
+    assert [count_frames(video) for video in (result.video, *result.more_videos)] == [4, 4, 7]
     assert {file.kind for file in manifest_of(result.outdir).files} == {
         "settings",
         "video",
@@ -233,7 +233,7 @@ def test_parked_work_goes_on_where_it_was(tmp_path: Path, share: float) -> None:
     for folder in (f"{STEM}_upscaled", f"interpolated_frames_flow_{STEM}"):
         for one, other in zip(pixels(result.outdir / folder), pixels(whole.outdir / folder), strict=True):
             np.testing.assert_array_equal(one, other)
-    assert [count_frames(film) for film in result.more_videos] == [4, 7]
+    assert [count_frames(video) for video in result.more_videos] == [4, 7]
 
 
 @pytest.mark.parametrize("share", [0.3, 0.8])
@@ -254,29 +254,29 @@ def test_a_network_is_ended_inside_an_image(
     """The token is asked by the network itself: it is told to stop when the first image is begun."""
     token = CancelToken()
     asked = {"frame_interpolation_engine": engine}
-    begun = "deforum_helpers.models.interpolation.film_network.padded"
+    function = "deforum_helpers.models.interpolation.film_network.padded"
     if engine == "FILM":
         weights = {name: torch.zeros(shape) for name, shape in expected_shapes().items()}
         (tmp_path / "models").mkdir()
         save_file(weights, tmp_path / "models" / "film_net_fp32.safetensors")
     elif engine == "RIFE v4.6":
         blending(tmp_path / "models" / "rife-v4.6")
-        begun = "deforum_helpers.models.interpolation.rife.padded"
+        function = "deforum_helpers.models.interpolation.rife.padded"
     else:
         enlarging(tmp_path / "models" / "realesrgan", f"{engine}-x2", 2)
         asked = {"r_upscale_video": True}
-        begun = "deforum_helpers.output.image_steps.read_frame"
-    target, name = begun.rsplit(".", 1)
+        function = "deforum_helpers.output.image_steps.read_frame"
+    target, name = function.rsplit(".", 1)
     whole = getattr(importlib.import_module(target), name)
 
     def told_to_stop(*arguments: Any) -> Any:
         token.cancel()
         return whole(*arguments)
 
-    monkeypatch.setattr(begun, told_to_stop)
+    monkeypatch.setattr(function, told_to_stop)
     made: list[Path] = []
     monkeypatch.setattr(
-        "deforum_helpers.output.image_steps.write_frame", lambda path, picture: made.append(path)
+        "deforum_helpers.output.image_steps.write_frame", lambda path, image: made.append(path)
     )
     with pytest.raises(Cancelled):
         rendered(job(tmp_path, **asked, max_frames=2), cancel=token)
@@ -301,7 +301,7 @@ def test_images_of_other_settings_are_not_taken(tmp_path: Path) -> None:
     with pytest.raises(Parked):
         rendered(job(tmp_path, **LARGER), stopped(token, "park", 0.5), cancel=token)
     result = rendered(job(tmp_path, **LARGER, r_upscale_factor="x3"), resume=STEM)
-    assert all(picture.shape == (192, 192, 3) for picture in pixels(result.outdir / f"{STEM}_upscaled"))
+    assert all(image.shape == (192, 192, 3) for image in pixels(result.outdir / f"{STEM}_upscaled"))
     assert (result.outdir / f"{STEM}_upscaled" / RECORD).is_file()
 
 
@@ -318,19 +318,19 @@ def test_a_finished_run_is_accepted_without_its_frames(tmp_path: Path) -> None:
 
 
 def test_frames_that_were_left_behind_go_at_the_restart(tmp_path: Path) -> None:
-    kept = rendered(job(tmp_path / "kept"))
+    intact = rendered(job(tmp_path / "kept"))
     first = rendered(job(tmp_path, delete_imgs=True))
-    left = next(frame_files(kept.outdir))
+    left = next(frame_files(intact.outdir))
     (first.outdir / left.name).write_bytes(left.read_bytes())
     again = rendered(job(tmp_path, delete_imgs=True), resume=STEM)
     assert list(frame_files(again.outdir)) == []
 
 
-@pytest.mark.parametrize("damage", ["film", "settings"])
+@pytest.mark.parametrize("damage", ["video", "settings"])
 def test_a_run_that_is_not_whole_is_not_accepted(tmp_path: Path, damage: str) -> None:
     first = rendered(job(tmp_path))
     assert first.video is not None
-    if damage == "film":
+    if damage == "video":
         first.video.write_bytes(b"cut off")
     changes = {"fps": 9} if damage == "settings" else {}
     again = rendered(job(tmp_path, **changes), resume=STEM)
@@ -363,15 +363,15 @@ def test_held_frames_are_all_written_at_the_end(tmp_path: Path, cadence: int) ->
 
 
 def test_held_frames_are_written_when_they_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(films, "MOST_HELD_BYTES", 3 * 64 * 64 * 3)
+    monkeypatch.setattr(writer_module, "MOST_HELD_BYTES", 3 * 64 * 64 * 3)
     written: list[list[int]] = []
-    whole = films.RunWriter._flush
+    whole = writer_module.RunWriter._flush
 
-    def noted(film: films.RunWriter) -> None:
-        written.append([frame for one in film._held for frame, _, _ in one.frames])
-        whole(film)
+    def noted(writer: writer_module.RunWriter) -> None:
+        written.append([frame for one in writer._held for frame, _, _ in one.frames])
+        whole(writer)
 
-    monkeypatch.setattr(films.RunWriter, "_flush", noted)
+    monkeypatch.setattr(writer_module.RunWriter, "_flush", noted)
     frames_during(tmp_path)
     assert [frames for frames in written if frames] == [[0, 1, 2], [3, 4, 5]]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from films import prepared
+from small_runs import prepared
 
 from deforum_helpers.engines.base import GenerateRequest, PromptBlend
 

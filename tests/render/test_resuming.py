@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from clips import clip, levels
-from films import NoisyEngine, frame_files, prepared
+from small_runs import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.core.errors import CheckpointError, Parked
 from deforum_helpers.core.messages import code_of
@@ -23,7 +23,7 @@ from deforum_helpers.pipeline.job import RunResult, run_job
 
 STEM = "20260102030405"
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
-NO_FILM = {"skip_video_creation": True}
+NO_VIDEO = {"skip_video_creation": True}
 OTHER_PROMPT = {"prompts": {"0": "a desert"}}
 
 
@@ -89,7 +89,7 @@ MODES: dict[str, dict[str, Any]] = {
 def test_frames_that_were_deleted_come_back_bit_for_bit(
     mode: str, first: int, checkpoint: str, tmp_path: Path
 ) -> None:
-    changes = NO_FILM | {"max_frames": 8} | MODES[mode]
+    changes = NO_VIDEO | {"max_frames": 8} | MODES[mode]
     result = rendered(tmp_path, **changes)
     whole, before = frames_of(result), contents(result.outdir)
     delete_frames(result, *range(first, 8))
@@ -98,16 +98,16 @@ def test_frames_that_were_deleted_come_back_bit_for_bit(
     again = rendered(tmp_path, resume=True, **changes)
     for one, other in zip(whole, frames_of(again), strict=True):
         np.testing.assert_array_equal(one, other)
-    kept = [Run(result.outdir, STEM).frame_path(frame) for frame in range(first)]
-    assert all(path.read_bytes() == before[path] for path in kept)
+    unchanged = [Run(result.outdir, STEM).frame_path(frame) for frame in range(first)]
+    assert all(path.read_bytes() == before[path] for path in unchanged)
 
 
 @pytest.mark.parametrize("checkpoint", ["kept", "lost"])
 def test_colours_of_an_init_image_are_found_again(checkpoint: str, tmp_path: Path) -> None:
     """The reference is then the first frame after the camera's move, which no file holds."""
-    picture = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
-    write_frame(tmp_path / "init.png", picture)
-    changes = NO_FILM | {
+    image = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
+    write_frame(tmp_path / "init.png", image)
+    changes = NO_VIDEO | {
         "use_init": True,
         "init_image": str(tmp_path / "init.png"),
         "color_coherence": "LAB",
@@ -125,7 +125,7 @@ def test_colours_of_an_init_image_are_found_again(checkpoint: str, tmp_path: Pat
 
 def test_colours_of_a_video_are_found_again(tmp_path: Path) -> None:
     video = clip(tmp_path / "video.mp4", levels(6))
-    changes = NO_FILM | {
+    changes = NO_VIDEO | {
         "animation_mode": "Video Input",
         "video_init_path": str(video),
         "color_coherence": "Video Input",
@@ -143,7 +143,7 @@ def test_a_run_of_classic_goes_on_after_its_last_frame(tmp_path: Path) -> None:
     outdir.mkdir(parents=True)
     run = Run(outdir, STEM)
     run.settings_path.write_text(json.dumps({"max_frames": 6, "batch_name": "old"}))
-    run.video_path.write_bytes(b"the film of classic")
+    run.video_path.write_bytes(b"the video of classic")
     for frame in range(4):
         write_frame(run.frame_path(frame), np.full((64, 64, 3), 40 * frame, np.uint8))
     before, engine = contents(outdir), NoisyEngine()
@@ -164,8 +164,8 @@ def test_deleted_frames_follow_a_new_prompt(tmp_path: Path) -> None:
     result = rendered(tmp_path, engine, resume=True, **OTHER_PROMPT)
     assert [request.prompt for request in engine.requests] == ["a desert"] * 2
     after = contents(result.outdir)
-    kept = [Run(first.outdir, STEM).frame_path(frame) for frame in range(3)]
-    assert all(after[path] == before[path] for path in kept)
+    unchanged = [Run(first.outdir, STEM).frame_path(frame) for frame in range(3)]
+    assert all(after[path] == before[path] for path in unchanged)
     assert sum("Frame 3 " in warning for warning in result.warnings) == 1
     assert count_frames(result.video) == 5
 
@@ -180,35 +180,35 @@ def test_the_settings_file_follows_a_new_prompt_and_the_first_one_is_kept(tmp_pa
     delete_frames(result, 4)
     again = rendered(tmp_path, resume=True, **OTHER_PROMPT)
     assert json.loads(path.read_text())["prompts"] == OTHER_PROMPT["prompts"]
-    kept = [one for one in again.outdir.rglob(path.name) if one != path]
-    assert [one.read_bytes() for one in kept] == [before]
+    unchanged = [one for one in again.outdir.rglob(path.name) if one != path]
+    assert [one.read_bytes() for one in unchanged] == [before]
 
 
-def test_frames_behind_a_gap_are_kept_aside(tmp_path: Path) -> None:
+def test_frames_behind_a_gap_are_moved_away(tmp_path: Path) -> None:
     first = rendered(tmp_path, save_depth_maps=True)
     before, run = contents(first.outdir), Run(first.outdir, STEM)
     delete_frames(first, 2)
     result = rendered(tmp_path, resume=True, save_depth_maps=True, **OTHER_PROMPT)
-    aside = result.outdir / f"{STEM}_replaced"
+    replaced = result.outdir / f"{STEM}_replaced"
     moved = [run.frame_path(3), run.frame_path(4), *map(run.depth_path, (2, 3, 4)), run.video_path]
-    assert {path.name: path.read_bytes() for path in aside.iterdir()} == {
+    assert {path.name: path.read_bytes() for path in replaced.iterdir()} == {
         path.name: before[path] for path in moved
     }
     assert len(frames_of(result)) == 5
-    assert any(aside.name in warning for warning in result.warnings)
+    assert any(replaced.name in warning for warning in result.warnings)
     delete_frames(first, 4)
     rendered(tmp_path, resume=True, save_depth_maps=True, **OTHER_PROMPT)
     assert (result.outdir / f"{STEM}_replaced_2").is_dir()
-    assert len(list(aside.iterdir())) == len(moved)
+    assert len(list(replaced.iterdir())) == len(moved)
 
 
 def test_a_half_written_last_frame_is_not_gone_on_from(tmp_path: Path) -> None:
-    first = rendered(tmp_path, **NO_FILM)
+    first = rendered(tmp_path, **NO_VIDEO)
     whole, last = frames_of(first), Run(first.outdir, STEM).frame_path(4)
     half = last.read_bytes()[:100]
     last.write_bytes(half)
     lose_checkpoint(first)
-    result = rendered(tmp_path, resume=True, **NO_FILM)
+    result = rendered(tmp_path, resume=True, **NO_VIDEO)
     np.testing.assert_array_equal(frames_of(result)[4], whole[4])
     assert (result.outdir / f"{STEM}_replaced" / last.name).read_bytes() == half
 
@@ -245,33 +245,33 @@ def test_what_cannot_go_on_is_left_as_it_is(
 
 def test_a_run_is_made_longer_from_within_a_group_of_frames(tmp_path: Path) -> None:
     """The last frame of a video is always a key frame; in a longer video it may lie between two."""
-    first = rendered(tmp_path, diffusion_cadence=3, **NO_FILM)
+    first = rendered(tmp_path, diffusion_cadence=3, **NO_VIDEO)
     before = contents(first.outdir)
-    result = rendered(tmp_path, resume=True, diffusion_cadence=3, max_frames=9, **NO_FILM)
+    result = rendered(tmp_path, resume=True, diffusion_cadence=3, max_frames=9, **NO_VIDEO)
     assert len(frames_of(result)) == 9
     after = contents(first.outdir)
-    kept = [Run(first.outdir, STEM).frame_path(frame) for frame in range(5)]
-    assert all(after[path] == before[path] for path in kept)
+    unchanged = [Run(first.outdir, STEM).frame_path(frame) for frame in range(5)]
+    assert all(after[path] == before[path] for path in unchanged)
 
 
 def test_colours_are_matched_from_where_a_run_goes_on(tmp_path: Path) -> None:
-    first = rendered(tmp_path, color_coherence="None", **NO_FILM)
+    first = rendered(tmp_path, color_coherence="None", **NO_VIDEO)
     delete_frames(first, 3, 4)
-    assert len(frames_of(rendered(tmp_path, resume=True, color_coherence="LAB", **NO_FILM))) == 5
+    assert len(frames_of(rendered(tmp_path, resume=True, color_coherence="LAB", **NO_VIDEO))) == 5
 
 
 def test_settings_of_a_run_that_was_stopped_before_its_first_frame_are_kept(tmp_path: Path) -> None:
     token = CancelToken()
-    job = prepared(tmp_path, QUICK, **NO_FILM)
+    job = prepared(tmp_path, QUICK, **NO_VIDEO)
     token.park()
     with pytest.raises(Parked):
         run_job(job, NoisyEngine(), token, lambda progress: None, now=lambda: datetime(2026, 1, 2, 3, 4, 5))
     (settings,) = tmp_path.rglob("*_settings.txt")
     before = settings.read_bytes()
-    result = rendered(tmp_path, resume=True, **NO_FILM)
+    result = rendered(tmp_path, resume=True, **NO_VIDEO)
     assert settings.read_bytes() == before
     assert not (result.outdir / f"{STEM}_replaced").exists()
     without_any(result)
     lose_checkpoint(result)
-    again = rendered(tmp_path, resume=True, **NO_FILM, **OTHER_PROMPT)
+    again = rendered(tmp_path, resume=True, **NO_VIDEO, **OTHER_PROMPT)
     assert (again.outdir / f"{STEM}_replaced" / settings.name).read_bytes() == before

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from films import NoisyEngine, frame_files, prepared
+from small_runs import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.core.errors import Parked, SettingsError
 from deforum_helpers.core.progress import CancelToken, Progress
@@ -113,9 +113,9 @@ def test_the_video_plays_forward(tmp_path: Path) -> None:
     assert result.video is not None
     video = cv2.VideoCapture(str(result.video))
     read = [video.read()[1][..., ::-1].astype(float) for _ in range(12)]
-    for frame, picture in zip(shown, read, strict=True):
+    for frame, image in zip(shown, read, strict=True):
         distances = [
-            np.abs(cv2.blur(one.astype(float), (3, 3)) - cv2.blur(picture, (3, 3))).mean() for one in shown
+            np.abs(cv2.blur(one.astype(float), (3, 3)) - cv2.blur(image, (3, 3))).mean() for one in shown
         ]
         assert np.array_equal(shown[int(np.argmin(distances))], frame)
 
@@ -151,7 +151,7 @@ def test_a_loop_closes_backwards_as_well(tmp_path: Path) -> None:
         {"end_image_path": "end.png"},
         {"use_looper": True, "init_images": '{"0": "a.png"}'},
         {"prompt_interpolation": "embedding"},
-        {"hybrid_motion": "Optical Flow", "video_init_path": "film.mp4"},
+        {"hybrid_motion": "Optical Flow", "video_init_path": "video.mp4"},
     ],
 )
 def test_what_has_a_direction_of_its_own_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:

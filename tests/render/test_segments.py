@@ -11,10 +11,10 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from films import NoisyEngine, prepared
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_random_films import FRAMES, files, named, wishes
+from small_runs import NoisyEngine, prepared
+from test_random_runs import FRAMES, files, named, wishes
 
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.image.color import ColorReference

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from films import NoisyEngine, frame_files, host
+from small_runs import NoisyEngine, frame_files, host
 
 from deforum_helpers.core.net.fetch import Fetcher
 from deforum_helpers.core.progress import CancelToken
@@ -61,7 +61,7 @@ def test_what_overrules_max_frames_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["dash", "upper"])
-def test_slips_of_the_negative_mark_are_read(name: str, tmp_path: Path) -> None:
+def test_misspelled_negative_marks_are_read(name: str, tmp_path: Path) -> None:
     job = case(tmp_path, f"neg_slips/{name}.txt")
     assert (job.plan.prompts.positive[0], job.plan.prompts.negative[0]) == ("a lake", "fog")
     assert told(job, "--neg")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from films import NoisyEngine, host, prepared
+from small_runs import NoisyEngine, host, prepared
 
 from deforum_helpers.core.child_programs import WorkerLost, WorkerUnusable
 from deforum_helpers.core.errors import BlankFrame, Cancelled, Parked, ProgramKilled
@@ -56,7 +56,7 @@ QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
 
 
 class SlowEngine(NoisyEngine):
-    """Draws as the noisy engine does, and holds back at a frame until it may go on."""
+    """Generates as the noisy engine does, and holds back at a frame until it may go on."""
 
     def __init__(self, at: Callable[[GenerateRequest], None] = lambda request: None) -> None:
         super().__init__()

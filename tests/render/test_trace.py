@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from films import NoisyEngine, golden_traces, prepared
+from small_runs import NoisyEngine, golden_traces, prepared
 
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.image.convert import from_bytes
@@ -128,7 +128,7 @@ def overrides_of(scenario: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def planned_seeds(events: list[list[Any]]) -> list[list[Any]]:
     """Leave out seeds that classic drew at random."""
-    kept = []
+    compared = []
     for event in events:
         if event[0] == "noise":
             event = event[:2]
@@ -137,8 +137,8 @@ def planned_seeds(events: list[list[Any]]) -> list[list[Any]]:
                 *event[:2],
                 {**event[2], "seed": event[2]["seed"] if 0 <= event[2]["seed"] < 1000 else None},
             ]
-        kept.append(event)
-    return kept
+        compared.append(event)
+    return compared
 
 
 EXACT = [name for name in SCENARIOS if name not in ("cad3_max10", "diffusion_redo2", "seed_schedule")]
@@ -163,7 +163,7 @@ def test_seed_schedule_differs_only_in_drawn_seeds(tmp_path: Path) -> None:
     assert recorder.events == Recorder(tmp_path, SCENARIOS["seed_schedule"]["overrides"]).run()
 
 
-def test_redo_draws_planned_seeds_and_matches_colours(tmp_path: Path) -> None:
+def test_redo_uses_planned_seeds_and_matches_colours(tmp_path: Path) -> None:
     found = planned_seeds(Recorder(tmp_path, SCENARIOS["diffusion_redo2"]["overrides"]).run())
     wanted = planned_seeds(SCENARIOS["diffusion_redo2"]["events"])
     for frame in (1, 2):

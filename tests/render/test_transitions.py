@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from films import NoisyEngine, frame_files, prepared
+from small_runs import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.core.errors import Parked
 from deforum_helpers.core.progress import CancelToken, Progress

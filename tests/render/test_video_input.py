@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from clips import FFMPEG, clip, levels, said
-from films import SMALL, NoisyEngine, frame_files, host, prepared
+from small_runs import SMALL, NoisyEngine, frame_files, host, prepared
 
 from deforum_helpers.core.errors import Parked, SettingsError
 from deforum_helpers.core.messages import code_of
@@ -44,19 +44,19 @@ class Copyist(NoisyEngine):
 
 
 class Red(NoisyEngine):
-    """Draws red."""
+    """Generates red."""
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         self.requests.append(request)
         return torch.tensor([1.0, 0, 0])[:, None, None].repeat(1, request.height_px, request.width_px)
 
 
-def film(root: Path, engine: NoisyEngine, **changes: Any) -> RunResult:
+def rendered(root: Path, engine: NoisyEngine, **changes: Any) -> RunResult:
     job = prepared(root, QUICK, **PLAIN | changes)
     return run_job(job, engine, CancelToken(), lambda progress: None)
 
 
-def pictures(result: RunResult) -> list[np.ndarray]:
+def frames_of(result: RunResult) -> list[np.ndarray]:
     return [read_frame(path) for path in frame_files(result.outdir)]
 
 
@@ -67,7 +67,7 @@ def video(tmp_path: Path) -> str:
 
 def test_every_frame_starts_from_its_own(tmp_path: Path, video: str) -> None:
     engine = Copyist()
-    result = film(
+    result = rendered(
         tmp_path,
         engine,
         video_init_path=video,
@@ -76,7 +76,7 @@ def test_every_frame_starts_from_its_own(tmp_path: Path, video: str) -> None:
         translation_x="0:(9)",
         noise_schedule="0:(0.5)",
     )
-    frames = pictures(result)
+    frames = frames_of(result)
     assert np.allclose([said(frame) for frame in frames], range(7), atol=0.1)
     assert frames[0].shape == (64, 64, 3)
     assert np.allclose([r.denoising_strength for r in engine.requests], np.linspace(0.5, 0.8, 7))
@@ -88,7 +88,9 @@ def test_every_frame_starts_from_its_own(tmp_path: Path, video: str) -> None:
 
 def test_a_part_of_the_video(tmp_path: Path, video: str) -> None:
     changes = {"extract_nth_frame": 2, "extract_from_frame": 1, "extract_to_frame": 5}
-    frames = pictures(film(tmp_path, Copyist(), video_init_path=video, delete_input_frames=True, **changes))
+    frames = frames_of(
+        rendered(tmp_path, Copyist(), video_init_path=video, delete_input_frames=True, **changes)
+    )
     assert np.allclose([said(frame) for frame in frames], [2, 4], atol=0.1)
     assert not list(tmp_path.rglob("*.jpg"))
 
@@ -101,7 +103,7 @@ def test_input_frames_go_when_a_run_is_resumed_after_its_video(
     with monkeypatch.context() as patched:
         patched.setattr("deforum_helpers.pipeline.job.remove_extracted", parked)
         with pytest.raises(Parked):
-            film(tmp_path, Copyist(), **changes)
+            rendered(tmp_path, Copyist(), **changes)
     (first, *_) = sorted(tmp_path.rglob("*_settings.txt"))
     assert list(tmp_path.rglob("*.jpg"))
     run_job(
@@ -118,7 +120,7 @@ def test_input_frames_go_when_a_run_is_resumed_after_its_video(
 def test_sound_is_taken_from_the_video(tmp_path: Path, video: str) -> None:
     changes = {"video_init_path": video, "skip_video_creation": False}
     for source, streams in (("Init Video", True), ("None", False)):
-        result = film(tmp_path / source, Copyist(), add_soundtrack=source, **changes)
+        result = rendered(tmp_path / source, Copyist(), add_soundtrack=source, **changes)
         assert result.video is not None
         assert count_frames(result.video) == 7
         sound = ["-i", str(result.video), "-map", "0:a?", "-f", "framecrc", "-"]
@@ -134,8 +136,8 @@ def test_a_video_without_sound_is_warned_about(tmp_path: Path) -> None:
 
 def test_colours_of_the_video(tmp_path: Path, video: str) -> None:
     """With N = 3 the colours of frames 0 to 2 are those of frame 0, of 3 to 5 those of frame 3."""
-    frames = pictures(
-        film(
+    frames = frames_of(
+        rendered(
             tmp_path,
             Red(),
             video_init_path=video,
@@ -160,7 +162,7 @@ def test_a_mask_video_masks_a_video_and_is_held_at_its_end(
     changes = {"use_mask_video": True, "video_mask_path": mask_video, "mask_overlay_blur": 0}
     job = prepared(tmp_path, QUICK, **PLAIN, video_init_path=video, overlay_mask=False, **changes)
     assert "mask_video_short" in map(code_of, job.warnings)
-    frames = pictures(run_job(job, Red(), CancelToken(), lambda progress: None))
+    frames = frames_of(run_job(job, Red(), CancelToken(), lambda progress: None))
     for number, frame in enumerate(frames):
         left = (frame[:, 2:30, 0].mean() > 250, frame[:, 2:30, 1].mean() < 5)
         assert all(left) is (number % 2 == 1 or number > 3)
@@ -171,8 +173,8 @@ def test_a_mask_video_masks_a_video_and_is_held_at_its_end(
 def test_a_mask_video_masks_a_moved_video(tmp_path: Path, mask_video: str) -> None:
     cv2.imwrite(str(tmp_path / "blue.png"), np.full((64, 64, 3), (255, 0, 0), np.uint8))
     changes = {"use_init": True, "init_image": str(tmp_path / "blue.png"), "animation_mode": "2D"}
-    frames = pictures(
-        film(
+    frames = frames_of(
+        rendered(
             tmp_path,
             Red(),
             use_mask_video=True,
@@ -184,8 +186,8 @@ def test_a_mask_video_masks_a_moved_video(tmp_path: Path, mask_video: str) -> No
         )
     )
     for number, frame in enumerate(frames):
-        kept = frame[:, 36:62] if number % 2 else frame[:, 2:28]
-        assert np.abs(kept.astype(int) - (0, 0, 255)).max() <= 3
+        visible = frame[:, 36:62] if number % 2 else frame[:, 2:28]
+        assert np.abs(visible.astype(int) - (0, 0, 255)).max() <= 3
 
 
 @pytest.mark.parametrize("coherence", ["None", "Video Input"])
@@ -199,7 +201,7 @@ def test_a_resumed_video_is_the_same_to_the_bit(
         "color_coherence": coherence,
         "color_coherence_video_every_N_frames": 3,
     }
-    whole = pictures(film(tmp_path / "whole", NoisyEngine(), **changes))
+    whole = frames_of(rendered(tmp_path / "whole", NoisyEngine(), **changes))
     job, cancel = prepared(tmp_path / "parts", QUICK, **PLAIN | changes), CancelToken()
 
     def park(progress: Progress) -> None:
@@ -210,7 +212,7 @@ def test_a_resumed_video_is_the_same_to_the_bit(
         run_job(job, NoisyEngine(), cancel, park)
     (settings,) = (tmp_path / "parts").rglob("*_settings.txt")
     again = replace(job, resume=settings.name[:14])
-    parts = pictures(run_job(again, NoisyEngine(), CancelToken(), lambda progress: None))
+    parts = frames_of(run_job(again, NoisyEngine(), CancelToken(), lambda progress: None))
     assert len(parts) == 7
     assert all(np.array_equal(one, other) for one, other in zip(whole, parts, strict=True))
 

@@ -79,10 +79,10 @@ PROMPTS = {"0": "a lake", "3": "a wood --seed 50 --steps 8 --cfg 2", "6": "a tow
 
 
 def keys(folder: Path, **changes: Any) -> list[Any]:
-    from films import prepared
+    from small_runs import prepared
 
-    film = {"max_frames": 10, "diffusion_cadence": 1, "seed": 5, "steps": 20, "prompts": PROMPTS}
-    return list(prepared(folder, **film | changes).plan.key_frames)
+    settings = {"max_frames": 10, "diffusion_cadence": 1, "seed": 5, "steps": 20, "prompts": PROMPTS}
+    return list(prepared(folder, **settings | changes).plan.key_frames)
 
 
 def test_requests_take_them(tmp_path: Path) -> None:
@@ -109,10 +109,10 @@ def test_seeds_go_on_by_the_seed_behavior(tmp_path: Path, behavior: str, expecte
 
 
 def test_steps_are_counted(tmp_path: Path) -> None:
-    from films import prepared
+    from small_runs import prepared
 
-    film = {"animation_mode": "Interpolation", "max_frames": 10, "steps": 20, "seed": 5}
-    assert prepared(tmp_path, **film, prompts=PROMPTS).summary["sampling_steps"] == 5 * 20 + 3 * 8 + 2 * 3
+    settings = {"animation_mode": "Interpolation", "max_frames": 10, "steps": 20, "seed": 5}
+    assert prepared(tmp_path, **settings, prompts=PROMPTS).summary["sampling_steps"] == 5 * 20 + 3 * 8 + 2 * 3
 
 
 def test_reversed_runs_keep_them_at_their_frames(tmp_path: Path) -> None:

@@ -84,14 +84,14 @@ def test_prompts_are_taken_as_they_are() -> None:
     assert manifest({"frame": 0}).prompts(1) is None
 
 
-def test_a_slip_of_the_mark_in_a_manifest_is_read_as_the_mark() -> None:
+def test_a_misspelled_mark_in_a_manifest_is_read_as_the_mark() -> None:
     prompts = manifest(
         {"frame": 0, "deforum_prompt": "a —neg b"}, {"frame": 2, "deforum_prompt": "c --NEG d"}
     ).prompts(4)
     assert prompts is not None
     assert prompts.positive == ("a", "a", "c", "c")
     assert prompts.negative == ("b", "b", "d", "d")
-    assert [any(slip in one for one in prompts.warnings) for slip in ("'—neg'", "'--NEG'")] == [True, True]
+    assert [any(mark in one for one in prompts.warnings) for mark in ("'—neg'", "'--NEG'")] == [True, True]
 
 
 def test_options() -> None:

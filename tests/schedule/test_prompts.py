@@ -71,7 +71,7 @@ def test_everything_after_the_first_mark_is_negative(text: str) -> None:
         "--neg_prompt",
     ],
 )
-def test_a_slip_of_the_mark_is_read_as_the_mark(mark: str) -> None:
+def test_a_misspelled_mark_is_read_as_the_mark(mark: str) -> None:
     for read in (prompt_series, interpolated_prompt_series):
         series = read({"0": f"a `t` lake {mark} fog {mark} dust"}, timeline(2))
         assert series.positive == ("a 0 lake", "a 1 lake")
@@ -182,8 +182,8 @@ def test_a_bad_key_is_shown(key: str, place: str, code: str) -> None:
 def test_the_key_frames_around_a_frame(keys: set[int], frame: int) -> None:
     series = prompt_series({f"{key}+0": "a" for key in keys}, timeline())
     inside = [key for key in keys if 0 <= key < 10]
-    begun = max((key for key in inside if key <= frame), default=0)
-    assert series.around(frame) == (begun, min((key for key in inside if key > frame), default=None))
+    first = max((key for key in inside if key <= frame), default=0)
+    assert series.around(frame) == (first, min((key for key in inside if key > frame), default=None))
     assert series.begins_at(frame) == (frame in inside)
 
 

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 MIB = 2**20
-PICTURE = "data:image/png;base64," + "A" * (3 * MIB)
+IMAGE = "data:image/png;base64," + "A" * (3 * MIB)
 
 
 def post(client: TestClient, body: bytes | str, path: str = "/deforum_api/batches") -> int:
@@ -78,9 +78,9 @@ def test_32_levels_are_taken(client: TestClient) -> None:
     [
         ({"a": "x" * (MIB + MIB // 2)}, 202),
         ({"a": "x" * (2 * MIB)}, 413),
-        ({"init_image": PICTURE}, 202),
-        ({"init_image": PICTURE, "a": "x" * (2 * MIB)}, 413),
-        ({"init_image": PICTURE, "image_path": PICTURE, "mask_file": PICTURE}, 413),
+        ({"init_image": IMAGE}, 202),
+        ({"init_image": IMAGE, "a": "x" * (2 * MIB)}, 413),
+        ({"init_image": IMAGE, "image_path": IMAGE, "mask_file": IMAGE}, 413),
     ],
 )
 def test_two_mib_are_taken_and_eight_with_inline_images(

@@ -36,7 +36,7 @@ EVIL_NAMES = (
 
 @pytest.fixture
 def job_id(client: TestClient) -> str:
-    (made,) = submit(client, {"batch_name": "film"})
+    (made,) = submit(client, {"batch_name": "run"})
     assert ended(client, made)["status"] == "SUCCEEDED"
     return made
 
@@ -44,7 +44,7 @@ def job_id(client: TestClient) -> str:
 def test_a_folder_that_became_a_link_out_is_not_served(
     client: TestClient, job_id: str, renderer: Renderer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    folder, elsewhere = renderer.root / "img2img-images" / "film", tmp_path_factory.mktemp("elsewhere")
+    folder, elsewhere = renderer.root / "img2img-images" / "run", tmp_path_factory.mktemp("elsewhere")
     for file in folder.iterdir():
         file.rename(elsewhere / file.name)
     folder.rmdir()
@@ -57,7 +57,7 @@ def test_a_folder_that_became_a_link_out_is_not_served(
 def test_a_link_inside_the_output_folder_is_served(
     client: TestClient, job_id: str, renderer: Renderer
 ) -> None:
-    folder = renderer.root / "img2img-images" / "film"
+    folder = renderer.root / "img2img-images" / "run"
     folder.rename(folder.with_name("moved"))
     folder.symlink_to(folder.with_name("moved"), target_is_directory=True)
     assert client.get(f"/deforum_api/jobs/{job_id}/video").status_code == 200
@@ -66,18 +66,22 @@ def test_a_link_inside_the_output_folder_is_served(
 @pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="the system knows no such links")
 def test_a_file_that_becomes_a_link_before_it_is_sent_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
-    (tmp_path / "film.mp4").symlink_to(tmp_path / "secret")
-    with pytest.raises(OSError, match=r"film\.mp4"):
-        outputs.open_output(tmp_path / "film.mp4")
+    (tmp_path / "video.mp4").symlink_to(tmp_path / "secret")
+    with pytest.raises(OSError, match=r"video\.mp4"):
+        outputs.open_output(tmp_path / "video.mp4")
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
 def test_only_plain_files_are_served(
     client: TestClient, job_id: str, renderer: Renderer, tmp_path: Path, kind: str
 ) -> None:
-    film = renderer.root / "img2img-images" / "film" / "20260102030405.mp4"
-    film.unlink()
-    make = {"link": lambda: film.symlink_to(tmp_path), "pipe": lambda: os.mkfifo(film), "folder": film.mkdir}
+    video = renderer.root / "img2img-images" / "run" / "20260102030405.mp4"
+    video.unlink()
+    make = {
+        "link": lambda: video.symlink_to(tmp_path),
+        "pipe": lambda: os.mkfifo(video),
+        "folder": video.mkdir,
+    }
     make[kind]()
     assert client.get(f"/deforum_api/jobs/{job_id}/video").status_code == 404
 

@@ -77,8 +77,8 @@ PARSERS: dict[str, Parser] = {
     "warnings": lambda text: distinct_messages([text, text]),
     "bug report": lambda text: without_words(text, ["secret"]),
     "origins": split_list,
-    "picture's head": lambda text: check_headers(b"GIF89a" + text.encode("utf-8", "replace")),
-    "picture's text": lambda text: orientation(b"", text.encode("utf-8", "replace")),
+    "image's head": lambda text: check_headers(b"GIF89a" + text.encode("utf-8", "replace")),
+    "image's text": lambda text: orientation(b"", text.encode("utf-8", "replace")),
 }
 # What each is fed: one of these over and over, alone, behind something, and before something that fails.
 REPEATED = (

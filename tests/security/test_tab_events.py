@@ -201,9 +201,9 @@ def test_no_spelling_of_a_file_route_gives_more_than_outputs(tab: Tab) -> None:
 
 
 def test_outputs_are_served_whole_and_in_parts(tab: Tab) -> None:
-    film = tab.outdir / "img2img-images" / "run" / "20260102030405.mp4"
-    film.write_bytes(b"0123456789")
-    path = f"/gradio_api/file={quote(film.as_posix())}"
+    video = tab.outdir / "img2img-images" / "run" / "20260102030405.mp4"
+    video.write_bytes(b"0123456789")
+    path = f"/gradio_api/file={quote(video.as_posix())}"
     whole = tab.ask("GET", path)
     assert (whole.code, whole.body, whole.headers["content-type"]) == (200, b"0123456789", "video/mp4")
     part = tab.ask("GET", path, Range="bytes=2-4")

@@ -37,7 +37,7 @@ BASE: Changes = {
     "legacy_colormatch": False,
     "zoom": "0:(1.02)",
     "angle": "0:(2)",
-    "batch_name": "film",
+    "batch_name": "run",
     "prompts": {"0": "a lighthouse", "2": "a harbour --neg fog"},
     "skip_video_creation": True,
 }
@@ -55,19 +55,19 @@ class Case:
 def make_files(folder: Path) -> None:
     """Write the images, videos and sounds that the cases name as <file>."""
     random = np.random.default_rng(5)
-    pictures = random.integers(0, 255, (6, 8, 8, 3), np.uint8).repeat(8, 1).repeat(8, 2)
-    pictures = np.stack([np.roll(pictures[0], 3 * k, 1) // (k + 1) for k in range(6)])
+    images = random.integers(0, 255, (6, 8, 8, 3), np.uint8).repeat(8, 1).repeat(8, 2)
+    images = np.stack([np.roll(images[0], 3 * k, 1) // (k + 1) for k in range(6)])
     slope = np.tile(np.linspace(20, 250, 64, dtype=np.uint8), (64, 1))
     half = np.zeros((64, 64), np.uint8)
     half[16:48, 16:40] = 200
-    cv2.imwrite(str(folder / "a.png"), pictures[0])
+    cv2.imwrite(str(folder / "a.png"), images[0])
     cv2.imwrite(str(folder / "b.png"), np.full((40, 50, 3), (255, 40, 0), np.uint8))
-    cv2.imwrite(str(folder / "end.png"), pictures[2])
-    cv2.imwrite(str(folder / "clear.png"), np.dstack([pictures[0], slope]))
+    cv2.imwrite(str(folder / "end.png"), images[2])
+    cv2.imwrite(str(folder / "clear.png"), np.dstack([images[0], slope]))
     cv2.imwrite(str(folder / "half.png"), half)
     cv2.imwrite(str(folder / "slope.png"), slope)
-    clip(folder / "film.mp4", pictures, sound=True)
-    clip(folder / "other.mp4", 255 - pictures)
+    clip(folder / "video.mp4", images, sound=True)
+    clip(folder / "other.mp4", 255 - images)
     swell = np.linspace(0, 0.5, RATE_HZ) * np.sin(np.arange(RATE_HZ) * 0.1)
     write_wav(folder / "sound.wav", swell)
     write_wav(folder / "other.wav", swell[::-1])
@@ -104,12 +104,12 @@ NOISE_MASKED: Changes = {
     "noise_schedule": "0:(0.3)",
 }
 DISTRIBUTED: Changes = {"keyframe_distribution": "Additive", "diffusion_cadence": 2}
-VIDEO: Changes = {"animation_mode": "Video Input", "video_init_path": "<film.mp4>"}
-HYBRID: Changes = {"video_init_path": "<film.mp4>", "hybrid_composite": "Normal"}
+VIDEO: Changes = {"animation_mode": "Video Input", "video_init_path": "<video.mp4>"}
+HYBRID: Changes = {"video_init_path": "<video.mp4>", "hybrid_composite": "Normal"}
 COMP_MASKED: Changes = HYBRID | {"hybrid_comp_mask_type": "Difference"}
 STRETCHED: Changes = COMP_MASKED | {"hybrid_comp_mask_auto_contrast": True}
 FLOW: Changes = {
-    "video_init_path": "<film.mp4>",
+    "video_init_path": "<video.mp4>",
     "hybrid_motion": "Optical Flow",
     "hybrid_flow_method": "DIS Medium",
 }
@@ -119,7 +119,7 @@ GUIDED: Changes = {"use_looper": True, "init_images": json.dumps({"0": "<a.png>"
 CADENCE_FLOW: Changes = {"diffusion_cadence": 3, "max_frames": 7, "optical_flow_cadence": "DIS Medium"}
 BLACK: Changes = {"prompts": {"0": "black"}, "reroll_blank_frames": "reroll"}
 WITH_VIDEO: Changes = {"skip_video_creation": False}
-SOUND: Changes = WITH_VIDEO | {"add_soundtrack": "File", "soundtrack_path": "<film.mp4>"}
+SOUND: Changes = WITH_VIDEO | {"add_soundtrack": "File", "soundtrack_path": "<video.mp4>"}
 FOLLOWING: Changes = {"audio_path": "<sound.wav>", "zoom": "0:(1+rms)"}
 COUNTING: Changes = {"bpm": 200, "zoom": "0:(1+bar_phase)"}
 UPSCALED: Changes = WITH_VIDEO | {"r_upscale_video": True, "r_upscale_model": "Lanczos"}
@@ -316,7 +316,7 @@ MORE_CASES: tuple[tuple[str, Case], ...] = (
     ("depth_algorithm", Case("Built-in", HYBRID | {"hybrid_comp_mask_type": "Depth"})),
     ("video_init_path", Case("<other.mp4>", FLOW)),
     ("video_init_path", Case("<other.mp4>", HYBRID)),
-    ("video_init_path", Case("<film.mp4>", WITH_VIDEO | {"add_soundtrack": "Init Video"})),
+    ("video_init_path", Case("<video.mp4>", WITH_VIDEO | {"add_soundtrack": "Init Video"})),
     ("extract_from_frame", Case(2, FROM_IMAGE | {"use_mask_video": True, "video_mask_path": "<masks.mp4>"})),
     ("hybrid_use_init_image", Case(True, FLOW | FROM_IMAGE | {"max_frames": 3})),
     ("hybrid_comp_save_extra_frames", Case(True, FLOW)),
@@ -325,7 +325,7 @@ MORE_CASES: tuple[tuple[str, Case], ...] = (
     ("noise_multiplier_schedule", Case("0:(1.2)", {"animation_mode": "Interpolation"})),
     (
         "delete_input_frames",
-        Case(True, {"cn_1_enabled": True, "cn_1_vid_path": "<film.mp4>", "cn_1_model": "a model"}),
+        Case(True, {"cn_1_enabled": True, "cn_1_vid_path": "<video.mp4>", "cn_1_model": "a model"}),
     ),
 )
 

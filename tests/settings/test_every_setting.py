@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from films import NoisyEngine, host
+from small_runs import NoisyEngine, host
 
 from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.core.progress import CancelToken

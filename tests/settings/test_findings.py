@@ -84,6 +84,6 @@ def test_the_report_on_a_file_says_each_kind_once() -> None:
 
 def test_the_tab_says_each_kind_once() -> None:
     submitted = {"hybrid_composite": False, "use_mask": 0, "width": 64, "height": 96}
-    notes = load_over("film.txt", CURRENT | submitted, default_settings()).notes
+    notes = load_over("run.txt", CURRENT | submitted, default_settings()).notes
     assert [code_of(text) for text in notes].count("other_notations") == 1
     assert [code_of(text) for text in notes].count("settings_renamed") == 1

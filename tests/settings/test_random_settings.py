@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from films import host
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_runs import host
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.pipeline.prepare import Prepared, prepare
@@ -17,7 +17,7 @@ from deforum_helpers.settings import FIELDS, FieldInfo
 from tests.settings.effects import all_cases, make_files, manifest
 
 MOST_FRAMES = 40
-FILES = ("a.png", "b.png", "clear.png", "half.png", "film.mp4", "masks.mp4")
+FILES = ("a.png", "b.png", "clear.png", "half.png", "video.mp4", "masks.mp4")
 NAMES = [name for name, info in FIELDS.items() if info.loaded]
 
 numbers = st.one_of(

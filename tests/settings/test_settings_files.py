@@ -123,7 +123,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
         "sampler": "DDIM",
         "color_coherence": "RGB",
         "extract_nth_frame": 2,
-        "video_init_path": "<film.mp4>",
+        "video_init_path": "<video.mp4>",
     },
     "2022_prompt_list.txt": {
         "prompts": {

@@ -184,7 +184,7 @@ HARMLESS: list[dict[str, Any]] = [
     {"add_soundtrack": "File", "soundtrack_path": URL, "skip_video_creation": True},
     {"parseq_manifest": "  ", "use_alpha_as_mask": True, "invert_mask": True},
     {"resume_timestring": "whenever"},
-    {"use_init": True, "init_image": "C:\\pictures\\a.png"},
+    {"use_init": True, "init_image": "C:\\images\\a.png"},
     {"use_init": True, "init_image": "data:image/png;base64," + "A" * 100_000},
     {"use_init": True, "init_image": URL, "init_image_box": "a.png"},
     {"batch_name": "CON"},

@@ -10,7 +10,7 @@ from deforum_helpers.__main__ import main
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.output.frames import write_frame
 from deforum_helpers.output.video import VideoWriter
-from tests.output.films import FFMPEG, chart
+from tests.output.small_videos import FFMPEG, chart
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from deforum_helpers.tools import kept_inputs
 from deforum_helpers.tools.arguments import TOOLS
 from deforum_helpers.ui.tool_answers import ToolAnswers
 from tests.api.fake_renderer import WAIT_S, ended, serving, until
-from tests.output.films import chart
+from tests.output.small_videos import chart
 
 FRAMES, SIZE = 4, (48, 32)
 CLIP = "CLIP"
@@ -99,7 +99,7 @@ def shots(root: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("tool", "arguments", "frames", "kept"),
+    ("tool", "arguments", "frames", "images"),
     [
         ("interpolate", {"times": 3, "keep_pictures": True}, 10, 10),
         ("upscale", {"factor": "x3"}, 4, 0),
@@ -113,7 +113,7 @@ def test_a_tool_goes_through_the_queue_to_its_video(
     tool: str,
     arguments: dict[str, Any],
     frames: int,
-    kept: int,
+    images: int,
 ) -> None:
     job_id = run(server, tool, video=str(clip), **arguments)
     job = ended(server, job_id)
@@ -122,7 +122,7 @@ def test_a_tool_goes_through_the_queue_to_its_video(
     assert job["deforum_settings"] == {"video": str(clip), **arguments}
     assert frames_of(server, job_id, tmp_path / "got.mp4") == frames
     listed = server.get(f"/deforum_api/jobs/{job_id}/outputs").json()
-    assert [one["kind"] for one in listed] == ["video"] + ["frame"] * kept
+    assert [one["kind"] for one in listed] == ["video"] + ["frame"] * images
     for one in listed:
         assert len(server.get(one["link"]).content) == one["size"]
     assert Path(job["outdir"]).name == "my_clip"
@@ -214,7 +214,7 @@ class Held:
     """Keeps interpolation at a frame until it is let go."""
 
     def __init__(self) -> None:
-        self.begun, self.going = threading.Event(), threading.Event()
+        self.started, self.going = threading.Event(), threading.Event()
 
     def draw(self, draw: Callable[..., None]) -> Callable[..., None]:
         def held(sources: Sequence[Path], targets: Sequence[Path], *more: Any) -> None:
@@ -226,7 +226,7 @@ class Held:
     def _wait(self, share: float, cancel: Any, report: Callable[[float], None]) -> None:
         report(share)
         if share > 0.2:
-            self.begun.set()
+            self.started.set()
             while not self.going.wait(0.005):
                 cancel.check()
 
@@ -246,7 +246,7 @@ def test_a_running_tool_is_cancelled_and_leaves_nothing(
     server: TestClient, clip: Path, root: Path, held: Held
 ) -> None:
     job_id = run(server, "interpolate", video=str(clip))
-    assert held.begun.wait(WAIT_S)
+    assert held.started.wait(WAIT_S)
     job = until(server, job_id, lambda job: job["frame"] > 0)
     assert (job["phase"], job["max_frames"]) == ("GENERATING", 7)
     assert Path(job["outdir"]).is_dir()
@@ -261,7 +261,7 @@ def test_a_running_tool_is_cancelled_and_leaves_nothing(
 
 def test_a_paused_tool_starts_again(server: TestClient, queue: JobQueue, clip: Path, held: Held) -> None:
     job_id = run(server, "interpolate", video=str(clip))
-    assert held.begun.wait(WAIT_S)
+    assert held.started.wait(WAIT_S)
     queue.pause(job_id)
     job = until(server, job_id, lambda job: job["phase"] == "QUEUED")
     assert (job["frame"], job["outdir"]) == (0, None)
@@ -275,7 +275,7 @@ def test_tools_outlive_the_server(root: Path, clip: Path, held: Held, tmp_path: 
     first = host_queue(root)
     with serving(first) as server:
         running, waiting = (run(server, "interpolate", video=str(clip), times=times) for times in (2, 3))
-        assert held.begun.wait(WAIT_S)
+        assert held.started.wait(WAIT_S)
         assert first.close(WAIT_S)
         first.store.close()
     assert files(root) == []
@@ -295,7 +295,7 @@ def test_an_input_that_is_gone_fails_the_job_by_name(
 ) -> None:
     copy = shutil.copy(clip, tmp_path / "copy.mp4")
     first = run(server, "interpolate", video=str(clip))
-    assert held.begun.wait(WAIT_S)
+    assert held.started.wait(WAIT_S)
     job_id = run(server, "upscale", video=str(copy))
     Path(copy).unlink()
     held.going.set()
@@ -312,7 +312,7 @@ def test_a_tool_of_the_tab_is_a_job_with_a_copy_of_its_input(
     answers = ToolAnswers(service, lambda path: f"file={path}")
     dropped = Path(shutil.copy(clip, tmp_path / "dropped.mp4"))
     service.submit_tool("interpolate", {}, {"video": [clip]})
-    assert held.begun.wait(WAIT_S)
+    assert held.started.wait(WAIT_S)
     page = answers.upscale([dropped], "Lanczos", "x3", False)
     assert "dropped.mp4" in page
     assert "deforum-verdict bad" not in page

@@ -35,7 +35,7 @@ from deforum_helpers.tools.interpolate import interpolate_image_sequence, interp
 from deforum_helpers.tools.stitch import stitch_frames
 from deforum_helpers.tools.upscale import upscale_video
 from deforum_helpers.tools.vid2depth import blurred, inverted, thresholded, video_to_depth
-from tests.output.films import FFMPEG, chart, streams
+from tests.output.small_videos import FFMPEG, chart, streams
 from tests.refusals import refuses
 
 PHASES = ("PREPARING", "GENERATING", "POST_PROCESSING")
@@ -179,8 +179,8 @@ def test_depth_is_bright_where_asked_for(
 ) -> None:
     look = DepthLook(algorithm=algorithm, invert=closer_is_brighter)
     made = video_to_depth(video, work, look, keep_imgs=True, estimator=lambda name, device: FarRight())
-    picture = read_frame(made.images[0])
-    assert (picture[0, 0, 0] > picture[0, -1, 0]) == closer_is_brighter
+    image = read_frame(made.images[0])
+    assert (image[0, 0, 0] > image[0, -1, 0]) == closer_is_brighter
     assert made.frames == count_frames(made.video) == 4
     assert made.video.name == "My_clip__take_2_depth_None.mp4"
     assert made.images[0].parent.name == "depth_frames_My_clip__take_2"
@@ -221,10 +221,10 @@ def test_looks(look: DepthLook, expected: np.ndarray) -> None:
 @pytest.mark.parametrize("thresholding", THRESHOLDINGS)
 def test_blurred_edges_are_hard_again_where_there_is_a_threshold(thresholding: str) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (32, 32), np.uint8)
-    picture = finished(noise, DepthLook(thresholding=thresholding, end_blur=2))
-    assert set(np.unique(picture)) <= {0, 255} or thresholding == "None"
+    image = finished(noise, DepthLook(thresholding=thresholding, end_blur=2))
+    assert set(np.unique(image)) <= {0, 255} or thresholding == "None"
     plain = finished(noise, DepthLook(thresholding=thresholding))
-    assert (picture != plain).any()
+    assert (image != plain).any()
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -236,13 +236,13 @@ def test_blurred_edges_are_hard_again_where_there_is_a_threshold(thresholding: s
     c=st.floats(-255, 255),
     blur=st.floats(0, 255),
 )
-def test_every_look_that_is_accepted_can_be_drawn(
+def test_every_look_that_is_accepted_can_be_rendered(
     thresholding: str, lower: int, upper: int, block: int, c: float, blur: float
 ) -> None:
     look = DepthLook("Depth", thresholding, lower, upper, 2 * block + 1, c, True, blur)
-    picture = finished(RAMP, look)
-    assert picture.shape == RAMP.shape
-    assert picture.dtype == np.uint8
+    image = finished(RAMP, look)
+    assert image.shape == RAMP.shape
+    assert image.dtype == np.uint8
 
 
 class LeftHalf:
@@ -371,12 +371,12 @@ BAD: dict[str, tuple[Callable[[Path, Work], object], str, str]] = {
     ),
     "no times": (lambda v, w: interpolate_video(v, w, x_amount=True), "tool_argument_value", "times is True"),
     "slower": (lambda v, w: interpolate_video(v, w, slow_mo_amount=1), "tool_argument_value", "slower is 1"),
-    "no pictures": (
+    "no images": (
         lambda v, w: interpolate_image_sequence([], w, fps=10),
         "tool_too_few_frames",
         "0 frames",
     ),
-    "a picture that is none": (
+    "an image that is none": (
         lambda v, w: interpolate_image_sequence([v, v], w, fps=10),
         "image_unreadable",
         "take 2.mp4",

@@ -1,4 +1,4 @@
-"""The renderer draws what its words say, the same every time."""
+"""The renderer shows what its words say, the same every time."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def test_night_is_darker_than_noon(world: World) -> None:
 
 
 def test_styles_change_the_image(world: World) -> None:
-    pictures = [draw(world, {"scene": "canyon", "style": style, "palette": ""})[0] for style in STYLES]
-    for k, picture in enumerate(pictures):
-        assert all((picture - other).abs().mean() > 0.005 for other in pictures[:k])
+    images = [draw(world, {"scene": "canyon", "style": style, "palette": ""})[0] for style in STYLES]
+    for k, image in enumerate(images):
+        assert all((image - other).abs().mean() > 0.005 for other in images[:k])
 
 
 def test_pixel_art_is_made_of_blocks(world: World) -> None:

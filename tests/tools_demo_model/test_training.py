@@ -171,13 +171,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_export_loads_and_draws(exported: Path) -> None:
+def test_export_loads_and_generates(exported: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        picture = drawn(load_pipeline(exported), ["a lake at dawn"], 0, steps=1, size=64)
-    assert picture.shape == (1, 3, 64, 64)
-    assert torch.isfinite(picture).all()
-    depth = predict(load_depth_net(exported / "depth"), picture[0])
+        image = drawn(load_pipeline(exported), ["a lake at dawn"], 0, steps=1, size=64)
+    assert image.shape == (1, 3, 64, 64)
+    assert torch.isfinite(image).all()
+    depth = predict(load_depth_net(exported / "depth"), image[0])
     assert depth.shape == (64, 64)
 
 

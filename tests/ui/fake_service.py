@@ -113,7 +113,7 @@ class FakeService:
         self.calls.append((call, job_id))
 
 
-RUNNING = JobView("batch(1)-0", "running", "GENERATING", 0.5, 5, 10, 12.0, 2.4, title="film", updates=7)
+RUNNING = JobView("batch(1)-0", "running", "GENERATING", 0.5, 5, 10, 12.0, 2.4, title="run", updates=7)
 QUEUED = replace(RUNNING, id="batch(2)-0", state="queued", phase="QUEUED", frame=0, position=1, updates=0)
 PAUSED = replace(RUNNING, id="batch(3)-0", state="paused", phase="QUEUED")
 DONE = replace(RUNNING, id="batch(4)-0", state="done", phase="DONE", frame=10)

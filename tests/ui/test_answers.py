@@ -186,8 +186,8 @@ def test_what_waits_is_listed_in_the_order_of_its_turn() -> None:
 
 
 def test_what_stood_there_before_a_reload_comes_back(answers: Answers) -> None:
-    kept = {"W": 640, "prompts": '{"0": "a half-typed', "unheard of": 1}
-    filled, report = answers.fill(json.dumps({"act": "kept", "values": kept}), values())
+    stored = {"W": 640, "prompts": '{"0": "a half-typed', "unheard of": 1}
+    filled, report = answers.fill(json.dumps({"act": "kept", "values": stored}), values())
     assert filled == values(W=640, prompts='{"0": "a half-typed')
     assert report == ""
     assert answers.fill(json.dumps({"act": "kept", "values": 5}), values())[0] == values()
@@ -448,10 +448,10 @@ def test_a_look_needs_only_what_changed(answers: Answers) -> None:
 
 
 @pytest.mark.parametrize(
-    "picture", [{"path": "/x/a.png"}, {"name": "/x/a.png"}, "/x/a.png", "a" * 32 + "/a.png", ["/x/a.png"], 1]
+    "image", [{"path": "/x/a.png"}, {"name": "/x/a.png"}, "/x/a.png", "a" * 32 + "/a.png", ["/x/a.png"], 1]
 )
-def test_an_image_that_was_not_dropped_is_no_image(answers: Answers, picture: Any) -> None:
-    asked = json.dumps({"use_init": True, "init_image_box": picture})
+def test_an_image_that_was_not_dropped_is_no_image(answers: Answers, image: Any) -> None:
+    asked = json.dumps({"use_init": True, "init_image_box": image})
     (problem,) = marks(answers.check_changes(asked))["problems"]["init_image_box"]
     assert "tab_upload_" in answers.check_changes(asked), problem
     assert "tab_plot_without_plan" in answers.plot_changes([], asked)
@@ -468,15 +468,15 @@ def test_an_image_that_was_dropped_is_known_by_its_id_and_outlives_its_folder(
     assert marks(answers.check_changes(asked))["problems"] == {}
     held = values(use_init=True, init_image_box=str(uploads.path(dropped)))
     assert "tab_jobs_queued" in answers.generate(False, [], held)
-    kept = Path(service.submitted[0]["init_image_box"])
-    assert kept.parent == tmp_path / "init-images"
-    assert kept.read_bytes() == still
-    assert uploads.path(uploads.id_of(kept)).read_bytes() == still
+    stored = Path(service.submitted[0]["init_image_box"])
+    assert stored.parent == tmp_path / "init-images"
+    assert stored.read_bytes() == still
+    assert uploads.path(uploads.id_of(stored)).read_bytes() == still
 
 
 def test_what_no_control_holds_is_not_kept(answers: Answers) -> None:
-    kept = {"W": 640, "H": {"path": "/etc/hostname"}, "init_image_box": "/etc/hostname", "seed": [1]}
-    filled, _ = answers.fill(json.dumps({"act": "kept", "values": kept}), values())
+    stored = {"W": 640, "H": {"path": "/etc/hostname"}, "init_image_box": "/etc/hostname", "seed": [1]}
+    filled, _ = answers.fill(json.dumps({"act": "kept", "values": stored}), values())
     assert filled == values(W=640)
 
 

@@ -204,7 +204,7 @@ def test_the_tab_draws_what_is_chosen_or_what_changes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["2D", "3D", "Interpolation"])
 def test_a_long_video_is_drawn_in_as_many_points_as_there_are_pixels(tmp_path: Path, mode: str) -> None:
-    film = {
+    settings = {
         "max_frames": 12_000,
         "animation_mode": mode,
         "diffusion_cadence": 1,
@@ -214,15 +214,15 @@ def test_a_long_video_is_drawn_in_as_many_points_as_there_are_pixels(tmp_path: P
         "cfg_scale_schedule": "0:(7+(t==8001)-(t==8002))",
         "prompts": {"0": "a hill", "4000": "a lake", "11999": "a sea"},
     }
-    long = prepare(film, facts(tmp_path)).plan
+    long = prepare(settings, facts(tmp_path)).plan
     names = ["cfg_scale_schedule", *(["zoom"] if mode == "2D" else ["translation_z"])]
     assert len(plot_svg(long, names)) < 400_000
     assert len(camera_svg(long)) < 200_000
 
 
 def test_a_long_curve_covers_the_pixels_that_all_its_frames_would(tmp_path: Path) -> None:
-    film = {"max_frames": 9_000, "cfg_scale_schedule": "0:(7+sin(t/3)*sin(t/999)+4*(t==5432))"}
-    long = prepare(film, facts(tmp_path)).plan
+    settings = {"max_frames": 9_000, "cfg_scale_schedule": "0:(7+sin(t/3)*sin(t/999)+4*(t==5432))"}
+    long = prepare(settings, facts(tmp_path)).plan
     (drawn,) = curves(plot_svg(long, ["cfg_scale_schedule"]))
     values = long.schedules.values["cfg_scale_schedule"]
     low, high = values.min(), values.max()

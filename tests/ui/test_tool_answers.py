@@ -38,7 +38,7 @@ def answers(service: FakeService) -> ToolAnswers:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[Path]:
+def images(tmp_path: Path) -> list[Path]:
     made = []
     folder = tmp_path / "out" / "shots"
     folder.mkdir(parents=True)
@@ -50,13 +50,13 @@ def pictures(tmp_path: Path) -> list[Path]:
 
 
 @pytest.fixture
-def film(tmp_path: Path, pictures: list[Path]) -> Path:
-    path = tmp_path / "old film.mp4"
+def video_file(tmp_path: Path, images: list[Path]) -> Path:
+    path = tmp_path / "old video.mp4"
     with VideoWriter(
         path, width=48, height=32, fps=10, crf=17, preset="ultrafast", ffmpeg=find_ffmpeg("")
     ) as video:
-        for picture in pictures:
-            video.write(read_frame(picture))
+        for image in images:
+            video.write(read_frame(image))
         video.finish()
     return path
 
@@ -90,64 +90,66 @@ def queued(service: FakeService) -> tuple[str, dict[str, Any], dict[str, list[Pa
     return tool, arguments, dropped
 
 
-def test_what_a_video_holds_is_told_when_it_is_dropped(answers: ToolAnswers, film: Path) -> None:
-    assert "4 frames, 10 fps, 48 x 32 px, 0.4 s" in answers.facts([film])
+def test_what_a_video_holds_is_told_when_it_is_dropped(answers: ToolAnswers, video_file: Path) -> None:
+    assert "4 frames, 10 fps, 48 x 32 px, 0.4 s" in answers.facts([video_file])
     assert answers.facts([]) == ""
-    film.write_bytes(b"no film")
-    assert 'class="deforum-verdict bad"' in answers.facts([film])
+    video_file.write_bytes(b"no video")
+    assert 'class="deforum-verdict bad"' in answers.facts([video_file])
 
 
-def test_a_video_to_interpolate_is_queued(answers: ToolAnswers, service: FakeService, film: Path) -> None:
-    answers.interpolate_video([film], *interpolation(frame_interpolation_slow_mo_enabled=True))
+def test_a_video_to_interpolate_is_queued(
+    answers: ToolAnswers, service: FakeService, video_file: Path
+) -> None:
+    answers.interpolate_video([video_file], *interpolation(frame_interpolation_slow_mo_enabled=True))
     tool, arguments, dropped = queued(service)
-    assert (tool, dropped) == ("interpolate", {"video": [film]})
+    assert (tool, dropped) == ("interpolate", {"video": [video_file]})
     assert arguments == {"engine": "Flow", "times": 3, "slower": 2, "keep_pictures": False}
 
 
 def test_images_are_queued_in_the_order_of_their_names(
-    answers: ToolAnswers, service: FakeService, pictures: list[Path]
+    answers: ToolAnswers, service: FakeService, images: list[Path]
 ) -> None:
     sound = {"add_soundtrack": "File", "soundtrack_path": " a.mp3 "}
-    answers.interpolate_pictures(pictures[::-1], *interpolation(frame_interpolation_keep_imgs=True, **sound))
+    answers.interpolate_pictures(images[::-1], *interpolation(frame_interpolation_keep_imgs=True, **sound))
     tool, arguments, dropped = queued(service)
-    assert (tool, dropped) == ("interpolate", {"pictures": pictures})
+    assert (tool, dropped) == ("interpolate", {"pictures": images})
     assert arguments["slower"] is None
     assert (arguments["fps"], arguments["sound"], arguments["keep_pictures"]) == (12, "a.mp3", True)
 
 
-def test_a_video_to_enlarge_is_queued(answers: ToolAnswers, service: FakeService, film: Path) -> None:
-    answers.upscale([film], *(row.default for row in UPSCALE_ROWS))
+def test_a_video_to_enlarge_is_queued(answers: ToolAnswers, service: FakeService, video_file: Path) -> None:
+    answers.upscale([video_file], *(row.default for row in UPSCALE_ROWS))
     tool, arguments, _ = queued(service)
     assert (tool, arguments) == ("upscale", {"model": "Lanczos", "factor": "x2", "keep_pictures": True})
 
 
 def test_a_video_to_get_the_depth_of_is_queued(
-    answers: ToolAnswers, service: FakeService, film: Path
+    answers: ToolAnswers, service: FakeService, video_file: Path
 ) -> None:
     answers.depth(
-        [film], *depth(mode="Mixed", thresholding="Simple", invert=False, end_blur=1.5, lower=100.0)
+        [video_file], *depth(mode="Mixed", thresholding="Simple", invert=False, end_blur=1.5, lower=100.0)
     )
     tool, arguments, _ = queued(service)
     assert (tool, arguments["mode"], arguments["thresholding"]) == ("vid2depth", "Mixed", "Simple")
     assert (arguments["far_is_bright"], arguments["blur"], arguments["lower"]) == (True, 1.5, 100)
 
 
-def test_numbered_images_are_queued(answers: ToolAnswers, service: FakeService, pictures: list[Path]) -> None:
-    for pattern in (str(pictures[0]), "shots/shot_%04d.png"):
+def test_numbered_images_are_queued(answers: ToolAnswers, service: FakeService, images: list[Path]) -> None:
+    for pattern in (str(images[0]), "shots/shot_%04d.png"):
         answers.stitch(f" {pattern} ", 8.0, "None", "")
         assert queued(service) == ("stitch", {"pattern": pattern, "fps": 8, "sound": None}, {})
         service.tools.clear()
 
 
 def test_images_elsewhere_or_behind_a_link_are_refused(
-    answers: ToolAnswers, service: FakeService, pictures: list[Path], tmp_path: Path
+    answers: ToolAnswers, service: FakeService, images: list[Path], tmp_path: Path
 ) -> None:
-    (tmp_path / "out" / "link").symlink_to(pictures[0].parent, target_is_directory=True)
+    (tmp_path / "out" / "link").symlink_to(images[0].parent, target_is_directory=True)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    for picture in pictures:
-        (elsewhere / picture.name).write_bytes(picture.read_bytes())
-        (tmp_path / "out" / picture.name).symlink_to(elsewhere / picture.name)
+    for image in images:
+        (elsewhere / image.name).write_bytes(image.read_bytes())
+        (tmp_path / "out" / image.name).symlink_to(elsewhere / image.name)
     for pattern in (str(elsewhere / "shot_%04d.png"), "link/shot_%04d.png", "../elsewhere/shot_%04d.png"):
         assert "not inside the output folder" in answers.stitch(pattern, 8.0, "None", "")
     assert "links or files that are not regular" in answers.stitch("shot_%04d.png", 8.0, "None", "")
@@ -158,26 +160,26 @@ def test_images_elsewhere_or_behind_a_link_are_refused(
     ("name", "value"), [("fps", "12"), ("frame_interpolation_x_amount", True), ("soundtrack_path", 1)]
 )
 def test_a_value_of_another_kind_is_refused_by_name(
-    answers: ToolAnswers, pictures: list[Path], name: str, value: Any
+    answers: ToolAnswers, images: list[Path], name: str, value: Any
 ) -> None:
     with refuses(DeforumError, "tab_tool_value"):
-        answers.interpolate_pictures(pictures, *interpolation(**{name: value}))
+        answers.interpolate_pictures(images, *interpolation(**{name: value}))
 
 
 def test_what_is_missing_is_said_before_anything_is_queued(
-    answers: ToolAnswers, service: FakeService, film: Path
+    answers: ToolAnswers, service: FakeService, video_file: Path
 ) -> None:
     assert "tab_tool_without_file" in answers.upscale([], "Lanczos", "x2", False)
     none = interpolation(frame_interpolation_engine="None")
-    assert "tab_no_interpolation_engine" in answers.interpolate_video([film], *none)
-    assert "tab_no_interpolation_engine" in answers.interpolate_pictures([film], *none)
+    assert "tab_no_interpolation_engine" in answers.interpolate_video([video_file], *none)
+    assert "tab_no_interpolation_engine" in answers.interpolate_pictures([video_file], *none)
     assert "tab_image_path_empty" in answers.stitch("  ", 8, "None", "")
     assert service.tools == []
 
 
-def test_what_the_queue_refuses_is_said(answers: ToolAnswers, service: FakeService, film: Path) -> None:
+def test_what_the_queue_refuses_is_said(answers: ToolAnswers, service: FakeService, video_file: Path) -> None:
     service.refuses = "factor is 'x9'."
-    told = answers.upscale([film], "Lanczos", "x9", False)
+    told = answers.upscale([video_file], "Lanczos", "x9", False)
     assert 'class="deforum-verdict bad"' in told
     assert "factor is &#x27;x9&#x27;" in told
 
@@ -194,12 +196,12 @@ def test_the_job_of_a_tool_has_the_progress_of_every_job(answers: ToolAnswers, s
 
 
 def test_the_newest_finished_video_is_shown_and_can_be_taken(
-    answers: ToolAnswers, service: FakeService, film: Path
+    answers: ToolAnswers, service: FakeService, video_file: Path
 ) -> None:
-    service.made = {"video": film}
+    service.made = {"video": video_file}
     done = replace(TOOL, state="done", phase="DONE", frame=4, warnings=("It was short.",))
     page = answers.html((done,))
-    assert f'href="file={film}" download="{film.name}"' in page
+    assert f'href="file={video_file}" download="{video_file.name}"' in page
     assert "<video" in page
     assert "It was short." in page
     assert 'data-act="cancel"' not in page

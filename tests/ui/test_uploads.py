@@ -32,9 +32,9 @@ def test_a_file_is_found_by_its_id(uploads: Uploads) -> None:
     "name", ["../../a.txt", "/etc/a.txt", "..", ".", "", ".a", "a\\b.txt", "x" * 500, "\ud800.txt", "a\nb"]
 )
 def test_a_name_is_one_plain_name(uploads: Uploads, tmp_path: Path, name: str) -> None:
-    folder, _, kept = uploads.add(name, [b"x"]).partition("/")
-    assert os.listdir(tmp_path / "dropped" / folder) == [kept]
-    assert not kept.startswith(".")
+    folder, _, file_name = uploads.add(name, [b"x"]).partition("/")
+    assert os.listdir(tmp_path / "dropped" / folder) == [file_name]
+    assert not file_name.startswith(".")
 
 
 def test_no_other_text_is_an_id(uploads: Uploads, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ SIDE_PX = 512
 
 
 def row(*values: float) -> torch.Tensor:
-    """Return a picture's depth whose middle columns have these values, each side going on."""
+    """Return an image's depth whose middle columns have these values, each side going on."""
     line = torch.tensor(
         [values[0]] * 200 + list(values) + [values[-1]] * (SIDE_PX - 200 - len(values)), dtype=torch.float32
     )

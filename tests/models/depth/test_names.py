@@ -44,7 +44,7 @@ def test_every_depth_algorithm_of_the_settings_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "drawn"),
+    ("name", "expected"),
     [
         ("Midas+AdaBins (old)", (False, True)),
         ("Zoe+AdaBins (old)", (False, True)),
@@ -58,7 +58,7 @@ def test_every_depth_algorithm_of_the_settings_is_known() -> None:
         ("Depth-Anything-V2-Large", (1.3, 2.3, True)),
     ],
 )
-def test_ranges_and_maps_are_those_of_old_videos(name: str, drawn: tuple[float | bool, ...]) -> None:
+def test_ranges_and_maps_are_those_of_old_videos(name: str, expected: tuple[float | bool, ...]) -> None:
     """Range of the scene's depth, and whether its maps draw near things bright; the "(old)" ones have no range."""
     entry = DEPTH_NAMES[name]
     told = (
@@ -66,7 +66,7 @@ def test_ranges_and_maps_are_those_of_old_videos(name: str, drawn: tuple[float |
         if entry.raw
         else (entry.nearest, entry.farthest, entry.near_is_bright)
     )
-    assert told == drawn
+    assert told == expected
 
 
 def test_what_is_available_serves_itself() -> None:

@@ -19,7 +19,7 @@ from deforum_helpers.models.depth.scene import (
     raw_depth,
     scene_depth,
 )
-from tests.image.pictures import golden, hills_depth, random_image
+from tests.image.sample_images import golden, hills_depth, random_image
 
 
 class Ramp:

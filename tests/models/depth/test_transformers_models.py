@@ -20,7 +20,7 @@ from deforum_helpers.models.depth.transformers_models import (
     load_model,
     seen_size,
 )
-from tests.image.pictures import soft_image
+from tests.image.sample_images import soft_image
 
 transformers = pytest.importorskip("transformers")
 # Some releases of transformers 5 write parts of ZoeDepth in what torch 2.13 calls outdated.

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deforum_helpers.models.flow.warp import Outside, _sampled, moved_along
-from tests.image.pictures import chart, golden, levels_apart, pixels_of_hex, random_image
+from tests.image.sample_images import chart, golden, levels_apart, pixels_of_hex, random_image
 
 GOLDEN = golden("flow.json")
 

@@ -25,7 +25,7 @@ from deforum_helpers.models.flow.matrix import motion_matrix, moved_by
 from deforum_helpers.models.flow.names import missing_feature
 from deforum_helpers.models.flow.warp import agreeing, moved_along
 from deforum_helpers.settings.tables import FLOW_METHODS
-from tests.image.pictures import random_image, soft_image
+from tests.image.sample_images import random_image, soft_image
 
 
 class ShiftNetwork:
@@ -127,18 +127,18 @@ class TestConsistency:
     def test_what_does_not_lead_back_is_still(self) -> None:
         there, back = shift(4, 0, cloth()), -shift(4, 0, cloth())
         back[0, 40:60, 40:60] = 9
-        kept = agreeing(there, back, 0)
+        agreed = agreeing(there, back, 0)
         # the block of the other image is met four pixels further left in this one
-        assert (kept[:, 40:60, 36:56] == 0).all()
-        assert torch.equal(kept[:, :39], there[:, :39])
+        assert (agreed[:, 40:60, 36:56] == 0).all()
+        assert torch.equal(agreed[:, :39], there[:, :39])
 
     def test_blur_softens_the_border_and_never_turns_round(self) -> None:
         there, back = shift(4, 0, cloth()), -shift(4, 0, cloth())
         back[0, 40:60, 40:60] = 9
-        kept = agreeing(there, back, 3)
-        assert kept[0].min() == 0
-        assert 0 < kept[0, 50, 37] < 4
-        assert kept[0, 20, 70] == pytest.approx(4)
+        agreed = agreeing(there, back, 3)
+        assert agreed[0].min() == 0
+        assert 0 < agreed[0, 50, 37] < 4
+        assert agreed[0, 20, 70] == pytest.approx(4)
 
 
 class TestMatrix:

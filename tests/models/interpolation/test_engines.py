@@ -1,4 +1,4 @@
-"""The engines: all behave alike, and each draws what lies between."""
+"""The engines: all behave alike, and each makes the images between two."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def random_film() -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module", params=["conv.", "0."])
 def film_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """FILM's file as either of those who wrote it spells its names."""
-    path = tmp_path_factory.mktemp("film") / "film_net_fp16.safetensors"
+    path = tmp_path_factory.mktemp("run") / "film_net_fp16.safetensors"
     save_file({spelled(name, request.param): value for name, value in random_film().items()}, path)
     return path
 
@@ -70,36 +70,36 @@ def interpolator(request: pytest.FixtureRequest, tmp_path: Path) -> Interpolator
 @pytest.mark.parametrize("size", [(33, 47), (8, 100)])
 def test_images_keep_their_size_and_range(interpolator: Interpolator, size: tuple[int, int]) -> None:
     one, other = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(3))
-    kept = one.clone(), other.clone()
-    drawn = list(interpolator.between(one, other, [0.25, 0.5]))
-    assert [picture.shape for picture in drawn] == [(3, *size)] * 2
-    assert all(0 <= float(picture.min()) <= float(picture.max()) <= 1 for picture in drawn)
-    assert torch.equal(one, kept[0])
-    assert torch.equal(other, kept[1])
+    copies = one.clone(), other.clone()
+    interpolated = list(interpolator.between(one, other, [0.25, 0.5]))
+    assert [image.shape for image in interpolated] == [(3, *size)] * 2
+    assert all(0 <= float(image.min()) <= float(image.max()) <= 1 for image in interpolated)
+    assert torch.equal(one, copies[0])
+    assert torch.equal(other, copies[1])
     again = list(interpolator.between(one, other, [0.25, 0.5]))
-    assert all(torch.equal(a, b) for a, b in zip(drawn, again, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(interpolated, again, strict=True))
 
 
 def test_rife_is_asked_for_the_moment(tmp_path: Path) -> None:
     blending(tmp_path / "rife-ncnn-vulkan" / "models" / "rife-v4.6")
     one, other = torch.zeros(3, 40, 50), torch.ones(3, 40, 50)
-    drawn = list(make_interpolator("RIFE v4.6").between(one, other, [0.25, 0.75]))
-    assert [float(picture.mean()) for picture in drawn] == pytest.approx([0.25, 0.75])
+    interpolated = list(make_interpolator("RIFE v4.6").between(one, other, [0.25, 0.75]))
+    assert [float(image.mean()) for image in interpolated] == pytest.approx([0.25, 0.75])
 
 
 @pytest.mark.parametrize("time", [0.25, 0.5, 0.8])
 def test_flow_moves_what_moves(time: float) -> None:
-    (drawn,) = MotionInterpolator().between(gliding(0), gliding(8), [time])
+    (interpolated,) = MotionInterpolator().between(gliding(0), gliding(8), [time])
     inside = (slice(None), slice(12, -12), slice(12, -12))
-    wrong = (drawn - gliding(8 * time))[inside].abs().mean()
+    wrong = (interpolated - gliding(8 * time))[inside].abs().mean()
     blend = (torch.lerp(gliding(0), gliding(8), time) - gliding(8 * time))[inside].abs().mean()
     assert float(wrong) < 0.02
     assert float(wrong) < float(blend) / 4
 
 
 def test_flow_leaves_still_images_alone() -> None:
-    (drawn,) = MotionInterpolator().between(gliding(0), gliding(0), [0.5])
-    torch.testing.assert_close(drawn, gliding(0), atol=0.002, rtol=0)
+    (interpolated,) = MotionInterpolator().between(gliding(0), gliding(0), [0.5])
+    torch.testing.assert_close(interpolated, gliding(0), atol=0.002, rtol=0)
 
 
 class Counting(FilmInterpolator):
@@ -117,28 +117,32 @@ class Counting(FilmInterpolator):
 
 @pytest.mark.parametrize("x_amount", [2, 3, 5, 8, 300])
 def test_video_halves_what_it_knows(x_amount: int) -> None:
-    film = Counting()
+    interpolator = Counting()
     times = [number / x_amount for number in range(1, x_amount)]
-    drawn = [float(p.mean()) for p in film.between(torch.zeros(3, 8, 8), torch.ones(3, 8, 8), times)]
-    assert drawn == pytest.approx(times, abs=1e-4)
-    assert len(film.made) == x_amount - 1
-    assert all(0.3 < time < 0.7 for _, _, time in film.made)
+    interpolated = [
+        float(p.mean()) for p in interpolator.between(torch.zeros(3, 8, 8), torch.ones(3, 8, 8), times)
+    ]
+    assert interpolated == pytest.approx(times, abs=1e-4)
+    assert len(interpolator.made) == x_amount - 1
+    assert all(0.3 < time < 0.7 for _, _, time in interpolator.made)
 
 
 def test_video_reads_either_spelling(film_file: Path, tmp_path: Path) -> None:
     (tmp_path / film_file.name).symlink_to(film_file)
     one, other = torch.rand(2, 3, 64, 64)
-    (drawn,) = make_interpolator("FILM").between(one, other, [0.5])
+    (interpolated,) = make_interpolator("FILM").between(one, other, [0.5])
     halved = FilmInterpolator({name: value.float() for name, value in random_film().items()}, "cpu")
-    torch.testing.assert_close(drawn, next(halved.between(one, other, [0.5])))
+    torch.testing.assert_close(interpolated, next(halved.between(one, other, [0.5])))
 
 
 def test_video_with_shared_features_moves_by_its_flow() -> None:
     """With weights that are all zero but the output's bias, every pixel is that bias."""
     weights = {name: torch.zeros(shape) for name, shape in expected_shapes().items()}
     weights["fuse.output_conv.bias"] = torch.tensor([0.1, 0.5, 0.9])
-    (drawn,) = FilmInterpolator(weights, "cpu").between(torch.rand(3, 64, 64), torch.rand(3, 64, 64), [0.5])
-    torch.testing.assert_close(drawn.mean((1, 2)), torch.tensor([0.1, 0.5, 0.9]))
+    (interpolated,) = FilmInterpolator(weights, "cpu").between(
+        torch.rand(3, 64, 64), torch.rand(3, 64, 64), [0.5]
+    )
+    torch.testing.assert_close(interpolated.mean((1, 2)), torch.tensor([0.1, 0.5, 0.9]))
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\x08\0\0\0\0\0\0\0{}      "])

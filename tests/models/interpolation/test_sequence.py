@@ -55,28 +55,28 @@ def row(frames: list[Image], x_amount: int, **more: object) -> list[tuple[int, I
     seeds=st.lists(st.integers(0, 2), min_size=8, max_size=8),
 )
 def test_every_number_comes_once_and_in_order(frames: int, x_amount: int, seeds: list[int]) -> None:
-    pictures = [scene(seed, 4 * place) for place, seed in enumerate(seeds[:frames])]
-    numbers = [number for number, _ in row(pictures, x_amount)]
+    images = [scene(seed, 4 * place) for place, seed in enumerate(seeds[:frames])]
+    numbers = [number for number, _ in row(images, x_amount)]
     assert numbers == list(range(frame_count(frames, x_amount)))
     assert len(numbers) == x_amount * (frames - 1) + 1
 
 
 def test_frames_stay_and_moments_are_evenly_spaced() -> None:
-    pictures = [scene(1, 4 * place) for place in range(3)]
-    made = dict(row(pictures, 4))
-    for place, picture in enumerate(pictures):
-        assert torch.equal(made[4 * place], picture)
-    torch.testing.assert_close(made[5], torch.lerp(pictures[1], pictures[2], 0.25))
+    images = [scene(1, 4 * place) for place in range(3)]
+    made = dict(row(images, 4))
+    for place, image in enumerate(images):
+        assert torch.equal(made[4 * place], image)
+    torch.testing.assert_close(made[5], torch.lerp(images[1], images[2], 0.25))
 
 
 def test_at_a_cut_the_scene_stays_until_the_next_begins() -> None:
     one, other = scene(1), scene(2)
     assert similarity(one, other) < 0.2
     made = row([one, other], 3)
-    assert [torch.equal(picture, one) for _, picture in made] == [True, True, True, False]
+    assert [torch.equal(image, one) for _, image in made] == [True, True, True, False]
 
 
-def test_a_repeated_frame_is_drawn_between_its_neighbours() -> None:
+def test_a_repeated_frame_is_interpolated_between_its_neighbours() -> None:
     one, moved = scene(1), scene(1, 3)
     made = dict(row([one, one, moved], 2))
     torch.testing.assert_close(made[2], on_8_bit_grid(torch.lerp(one, moved, 0.5)))
@@ -92,10 +92,10 @@ def test_a_repeated_frame_stays_at_the_end_and_before_a_cut(after: int | None) -
 
 
 def test_a_row_goes_on_where_it_stopped() -> None:
-    pictures = [scene(1), scene(1), scene(1, 3), scene(2), scene(2, 4), scene(2, 8)]
-    whole = row(pictures, 3)
+    images = [scene(1), scene(1), scene(1, 3), scene(2), scene(2, 4), scene(2, 8)]
+    whole = row(images, 3)
     for begin in range(1, 6):
-        rest = row(pictures, 3, begin=begin, beginning=whole[3 * begin][1])
+        rest = row(images, 3, begin=begin, beginning=whole[3 * begin][1])
         assert [number for number, _ in rest] == [number for number, _ in whole[3 * begin + 1 :]]
         for (_, one), (_, other) in zip(rest, whole[3 * begin + 1 :], strict=True):
             assert torch.equal(one, other)

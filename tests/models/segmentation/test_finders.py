@@ -13,7 +13,7 @@ import transformers
 from deforum_helpers.core.errors import MissingFeature, ModelError
 from deforum_helpers.models.segmentation.models import PeopleFinder, WordFinder, make_finder
 from deforum_helpers.models.segmentation.names import HUB_IDS, missing_feature
-from tests.image.pictures import random_image
+from tests.image.sample_images import random_image
 from tests.refusals import refuses
 
 TOKENIZER = Path(__file__).parents[3] / "deforum_helpers" / "engines" / "demo" / "tokenizer"

@@ -79,12 +79,12 @@ def test_a_sum_has_shares_and_leaves_its_inputs_alone(tmp_path: Path) -> None:
 def test_a_warp_fetches_from_where_the_flow_points(tmp_path: Path) -> None:
     lines = ["Input i 0 1 picture", "Input j 0 1 flow", "rife.Warp w 2 1 picture flow out"]
     network = read_graph(write(tmp_path, "n", lines, b""), "cpu")
-    picture = image(3)
+    pixels = image(3)
     flow = torch.zeros(1, 2, 6, 8)
     flow[:, 0] = 2.0
-    answer = network("out", picture=picture, flow=flow)
-    torch.testing.assert_close(answer[..., :6], picture[..., 2:])
-    torch.testing.assert_close(answer[..., 7], picture[..., 7])
+    answer = network("out", picture=pixels, flow=flow)
+    torch.testing.assert_close(answer[..., :6], pixels[..., 2:])
+    torch.testing.assert_close(answer[..., 7], pixels[..., 7])
 
 
 def test_a_run_can_be_ended_between_two_layers(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from films import NoisyEngine
+from small_runs import NoisyEngine
 
 from deforum_helpers.image.types import Image
 from deforum_helpers.render.context import CachedDepth

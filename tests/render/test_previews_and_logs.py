@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from films import NoisyEngine, host, prepared
+from small_runs import NoisyEngine, host, prepared
 
 from deforum_helpers.core.errors import Cancelled, Parked, VideoError
 from deforum_helpers.core.progress import CancelToken
@@ -37,7 +37,7 @@ def preview_of(result: RunResult) -> Path:
 
 
 class TestPreview:
-    FILM = {"W": 64, "H": 64, "max_frames": 25, "steps": 1}  # noqa: RUF012
+    SETTINGS = {"W": 64, "H": 64, "max_frames": 25, "steps": 1}  # noqa: RUF012
 
     @pytest.mark.parametrize("how", [PAUSING, CONCURRENT])
     def test_the_frames_so_far_become_a_video(self, tmp_path: Path, how: str) -> None:
@@ -49,7 +49,7 @@ class TestPreview:
             if progress.outdir and made.exists():
                 seen.append(count_frames(made))
 
-        result = rendered(prepared(tmp_path, options, **self.FILM), report)
+        result = rendered(prepared(tmp_path, options, **self.SETTINGS), report)
         # One that is made beside the rendering may still be at work when the next is due, which then waits for it.
         due = {10, *range(20, 25)} if how == CONCURRENT else {10, 20}
         assert set(seen) <= due
@@ -61,7 +61,9 @@ class TestPreview:
         assert "preview_video" in {file.kind for file in manifest.files}
 
     def test_it_is_off_at_first(self, tmp_path: Path) -> None:
-        result = rendered(prepared(tmp_path, {**QUICK, "deforum_preview_interval_frames": 10}, **self.FILM))
+        result = rendered(
+            prepared(tmp_path, {**QUICK, "deforum_preview_interval_frames": 10}, **self.SETTINGS)
+        )
         assert not preview_of(result).exists()
 
     def test_one_that_fails_is_the_last_and_the_video_goes_on(
@@ -75,7 +77,7 @@ class TestPreview:
 
         monkeypatch.setattr(partial_video, "VideoWriter", fail)
         options = {**QUICK, "deforum_preview": PAUSING, "deforum_preview_interval_frames": 10}
-        result = rendered(prepared(tmp_path, options, **self.FILM))
+        result = rendered(prepared(tmp_path, options, **self.SETTINGS))
         assert result.frames == 25
         assert len(tried) == 1
         assert "The encoder is gone." in caplog.text
@@ -83,9 +85,11 @@ class TestPreview:
     def test_each_frame_is_encoded_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         written: list[int] = []
         plain = VideoWriter.finish
-        monkeypatch.setattr(VideoWriter, "finish", lambda film: (written.append(plain(film)), written[-1])[1])
+        monkeypatch.setattr(
+            VideoWriter, "finish", lambda writer: (written.append(plain(writer)), written[-1])[1]
+        )
         options = {**QUICK, "deforum_preview": PAUSING, "deforum_preview_interval_frames": 10}
-        result = rendered(prepared(tmp_path, options, **self.FILM))
+        result = rendered(prepared(tmp_path, options, **self.SETTINGS))
         assert written == [10, 10, 25]
         seconds = run_ffmpeg(
             find_ffmpeg(None), ["-i", str(preview_of(result)), "-f", "framecrc", "-"], "Counting", 60
@@ -102,16 +106,16 @@ class TestPreview:
         token, previews = CancelToken(), []
         plain = VideoWriter.write
 
-        def write(film: VideoWriter, frame: Any) -> None:
-            plain(film, frame)
-            if film.path.parent.name.startswith("deforum-film-"):
-                previews.append(film)
+        def write(writer: VideoWriter, frame: Any) -> None:
+            plain(writer, frame)
+            if writer.path.parent.name.startswith("deforum-film-"):
+                previews.append(writer)
                 getattr(token, wish)()
-                film._process.wait()
+                writer._process.wait()
 
         monkeypatch.setattr(VideoWriter, "write", write)
         options = {**QUICK, "deforum_preview": how, "deforum_preview_interval_frames": 10}
-        job = prepared(tmp_path, options, **{**self.FILM, "max_frames": 2000})
+        job = prepared(tmp_path, options, **{**self.SETTINGS, "max_frames": 2000})
         with pytest.raises((Cancelled, Parked)):
             run_job(job, NoisyEngine(), token, lambda progress: None)
         assert len(previews) == 1
@@ -119,7 +123,7 @@ class TestPreview:
 
     def test_no_thread_is_left(self, tmp_path: Path) -> None:
         options = {**QUICK, "deforum_preview": CONCURRENT, "deforum_preview_interval_frames": 10}
-        rendered(prepared(tmp_path, options, **self.FILM))
+        rendered(prepared(tmp_path, options, **self.SETTINGS))
         assert "deforum-preview" not in {thread.name for thread in threading.enumerate()}
 
 
@@ -155,7 +159,7 @@ def test_a_depth_model_is_kept_only_where_the_options_say_so() -> None:
     get("Zoe", keep=False)
 
 
-class TestKeptSettings:
+class TestLastSettings:
     OPTIONS = Options(
         deforum_enable_persistent_settings=True, deforum_persistent_settings_path="kept/last.txt"
     )
@@ -166,7 +170,7 @@ class TestKeptSettings:
             "H": 64,
             "max_frames": 2,
             "seed": -1,
-            "batch_name": "film_{seed}",
+            "batch_name": "run_{seed}",
             "sampler": "Host's own",
         }
         from deforum_helpers.pipeline.prepare import prepare
@@ -174,7 +178,7 @@ class TestKeptSettings:
         facts = host(tmp_path, options=self.OPTIONS, samplers=("Host's own",))
         rendered(prepare({**job, "prompts": {"0": "a bay"}}, facts, QUICK))
         written = json.loads((tmp_path / "kept" / "last.txt").read_text(encoding="utf-8"))
-        assert (written["seed"], written["batch_name"], written["W"]) == (-1, "film_{seed}", 64)
+        assert (written["seed"], written["batch_name"], written["W"]) == (-1, "run_{seed}", 64)
         assert written["sampler"] == "Host's own"
         again = load_last_settings(self.OPTIONS, tmp_path, {"sampler": ("Host's own",)})
         assert (again["prompts"], again["max_frames"]) == ({"0": "a bay"}, 2)

@@ -1,4 +1,4 @@
-"""Small videos for the tests of the loop: settings on top of classic's, an engine that draws fixed noise, the host."""
+"""Small videos for the tests of the loop: settings on top of classic's, an engine of fixed noise, the host."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def golden_traces() -> dict[str, Any]:
 
 
 class NoisyEngine:
-    """Draws an image of random pixels that depends on the request's seed and, a little, on its init image."""
+    """Generates an image of random pixels that depends on the request's seed and, a little, on its init image."""
 
     name = "noisy"
     device = torch.device("cpu")

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 from clips import clip, levels
-from films import NoisyEngine, frame_files, prepared
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_runs import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.core.errors import Parked
 from deforum_helpers.core.progress import CancelToken
@@ -91,7 +91,7 @@ def named(wish: dict[str, Any], files: dict[str, str]) -> dict[str, Any]:
     return json.loads(text)
 
 
-def pictures(result: RunResult) -> list[np.ndarray]:
+def frames_of(result: RunResult) -> list[np.ndarray]:
     return [read_frame(path) for path in frame_files(result.outdir)]
 
 
@@ -105,9 +105,9 @@ def test_a_stopped_video_goes_on_exactly(
         root = Path(folder)
         job = prepared(root / "whole", **changes)
         assert job.plan.digest == prepared(root / "other", **changes).plan.digest
-        whole = pictures(run_job(job, NoisyEngine(), CancelToken(), lambda progress: None))
+        whole = frames_of(run_job(job, NoisyEngine(), CancelToken(), lambda progress: None))
         assert len(whole) == job.plan.frames == FRAMES
-        parts = pictures(stopped(prepared(root / "parts", **changes), root / "parts", stops))
+        parts = frames_of(stopped(prepared(root / "parts", **changes), root / "parts", stops))
         assert len(parts) == FRAMES
         assert all(np.array_equal(one, other) for one, other in zip(whole, parts, strict=True))
 

@@ -17,10 +17,10 @@ FFMPEG = find_ffmpeg(None)
 
 def chart(width: int, height: int, frame: int = 0) -> NDArray[np.uint8]:
     """An image whose left half is red, right half blue, with a brightness that tells the frame."""
-    picture = np.zeros((height, width, 3), np.uint8)
-    picture[:, : width // 2, 0] = 200 - frame
-    picture[:, width // 2 :, 2] = 200 - frame
-    return picture
+    image = np.zeros((height, width, 3), np.uint8)
+    image[:, : width // 2, 0] = 200 - frame
+    image[:, width // 2 :, 2] = 200 - frame
+    return image
 
 
 def decoded(video: Path, width: int, height: int) -> NDArray[np.uint8]:
