@@ -20,7 +20,13 @@ from deforum_helpers.engines import messages
 from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, autoencoder_of
 from deforum_helpers.engines.diffusion.clip_text import ClipText, T5Text
 from deforum_helpers.engines.diffusion.conditioning import EmbeddingCache
-from deforum_helpers.engines.diffusion.families import Family, Flux, StableDiffusion, StableDiffusion3
+from deforum_helpers.engines.diffusion.families import (
+    Family,
+    Flux,
+    PixArtSigma,
+    StableDiffusion,
+    StableDiffusion3,
+)
 from deforum_helpers.engines.diffusion.families_flow import FLOW_FAMILIES
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.models.weights.checkpoints import Checkpoint, Kind, folder_components, folder_kind
@@ -88,9 +94,13 @@ PIPELINE_OF: Mapping[Kind, str] = {
     "sd3": "StableDiffusion3Pipeline",
     "flux": "FluxPipeline",
     "z-image": "ZImagePipeline",
+    "flux2": "Flux2Pipeline",
     "flux2-klein": "Flux2KleinPipeline",
     "chroma": "ChromaPipeline",
     "qwen-image": "QwenImagePipeline",
+    "sana": "SanaPipeline",
+    "sana-sprint": "SanaSprintPipeline",
+    "lumina2": "Lumina2Pipeline",
 }
 
 
@@ -219,6 +229,8 @@ def _family(parts: Mapping[str, Any], kind: Kind, factor: int, latent_multiple: 
     config = parts["scheduler_config"]
     if kind in FLOW_FAMILIES:
         return FLOW_FAMILIES[kind](parts)
+    if kind == "pixart-sigma":
+        return PixArtSigma.of_parts(parts)
     if kind == "sd":
         clip = ClipText(parts["tokenizer"], parts["text_encoder"])
         return StableDiffusion(parts["unet"], (clip,), config, factor, latent_multiple)
@@ -265,6 +277,9 @@ def _load_part(folder: Path, component: str, library: str, class_name: str, dtyp
     import transformers
 
     loader = getattr(diffusers if library == "diffusers" else transformers, class_name)
+    if class_name == "PixtralProcessor":
+        # Only its tokenizer is needed; for images it would ask for torchvision.
+        loader = transformers.PreTrainedTokenizerFast
     options: dict[str, Any] = {"subfolder": component, "local_files_only": True}
     if not component.startswith("tokenizer"):
         options["use_safetensors"] = True
