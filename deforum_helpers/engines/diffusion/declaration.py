@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from deforum_helpers.engines.base import NO_FACES, Abilities, DeclaredEngine
 from deforum_helpers.engines.diffusion import NAME
+from deforum_helpers.engines.diffusion.request_warnings import warnings_of_requests
 
 if TYPE_CHECKING:
     from deforum_helpers.engines.base import Engine
@@ -23,5 +24,10 @@ DIFFUSERS = DeclaredEngine(
     title="a checkpoint",
     make=_make,
     takes_checkpoint=True,
-    abilities=Abilities(lacks=NO_FACES, checks_loras=True, own_controlnet=True),
+    abilities=Abilities(
+        lacks=NO_FACES,
+        checks_loras=True,
+        own_controlnet=True,
+        request_warnings=warnings_of_requests,
+    ),
 )

@@ -15,11 +15,6 @@ def plain_text(text: str) -> str:
     return "".join(" " if piece.text is None else piece.text for piece in parse_attention(text))
 
 
-def has_attention(text: str) -> bool:
-    """Return whether a prompt weights some of its words."""
-    return any(piece.weight != 1 for piece in parse_attention(text))
-
-
 @dataclass(frozen=True)
 class LanguageText:
     """A language model with its tokenizer.

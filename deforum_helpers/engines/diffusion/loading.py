@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -83,6 +84,9 @@ _log = logging.getLogger(__name__)
 
 # Files fetched from a hub repository: never Python files, never pickles.
 _HUB_PATTERNS = ["*.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors"]
+
+# How makers name weights in half precision, whole or in pieces.
+_VARIANT = re.compile(r"\.(fp16|bf16)(?:-\d+-of-\d+)?\.safetensors$")
 
 # Errors that libraries raise for damaged files and weights that do not fit.
 LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, AttributeError)
@@ -285,8 +289,9 @@ def _load_part(folder: Path, component: str, library: str, class_name: str, dtyp
         options["use_safetensors"] = True
         options[dtype_argument(library)] = dtype
         names = [path.name for path in (folder / component).glob("*.safetensors")]
-        if all(name.endswith(".fp16.safetensors") for name in names):
-            options["variant"] = "fp16"
+        variants = {match[1] if (match := _VARIANT.search(name)) else None for name in names}
+        if len(variants) == 1:
+            options["variant"] = variants.pop()
     try:
         with warnings.catch_warnings():
             # Some networks of diffusers are built from parts that diffusers itself has deprecated.

@@ -86,6 +86,8 @@ LANGUAGE_MODELS: frozenset[Kind] = frozenset(
 )
 # The kinds for which diffusers loads no LoRAs.
 WITHOUT_LORAS: frozenset[Kind] = frozenset({"pixart-sigma"})
+# The kinds whose guidance is an input of the network, the distilled CFG scale; CFG beside it guides twice.
+DISTILLED_GUIDANCE: frozenset[Kind] = frozenset({"flux2"})
 
 _CLIP = ("CLIPTextModel", "CLIPTextModelWithProjection")
 _CLIP_TOKENIZER = ("CLIPTokenizer", "CLIPTokenizerFast")
@@ -256,6 +258,22 @@ def folders_beside(checkpoint: str | None, name: str) -> tuple[Path, ...]:
         return ()
     folder = Path(checkpoint).expanduser().absolute().parent
     return folder / name, folder.parent / name
+
+
+def checkpoint_named(own: str, name: str | None) -> str:
+    """Return the path of the checkpoint that a request names.
+
+    Args:
+        own: the engine's own checkpoint.
+        name: a file or folder beside it, with or without ".safetensors", or another path; None = `own`.
+    """
+    if name is None:
+        return own
+    folder = Path(own).expanduser().parent
+    for candidate in (folder / name, folder / f"{name}.safetensors"):
+        if candidate.is_dir() or is_regular(candidate):
+            return str(candidate)
+    return name
 
 
 def checkpoints_beside(checkpoint: str | None) -> tuple[str, ...]:
