@@ -12,12 +12,13 @@ import torch
 
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.progress import CancelToken
-from deforum_helpers.engines import make_engine
+from deforum_helpers.engines import make_engine, messages
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 from deforum_helpers.models.weights.checkpoints import describe_checkpoint
 from deforum_helpers.models.weights.few_steps import few_steps_of
 from deforum_helpers.pipeline.host_facts import own_facts
+from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.prepare import prepare
 from tests.refusals import refuses
 
@@ -135,6 +136,14 @@ def test_a_check_tells_what_a_checkpoint_cannot(tiny: TinyMaker, tmp_path: Path)
     assert more("pixart-sigma", prompts=called) == more("sana", prompts=called) + 1
     assert more("sana-sprint", sampler="LCM", steps=20) == 1
     assert more("sd1", tiling=True, freeu_enabled=True, prompts=weighted) == 0
+
+
+def test_a_job_does_not_repeat_what_its_check_told(tiny: TinyMaker, tmp_path: Path) -> None:
+    facts = own_facts("diffusers", str(tiny("z-image")), tmp_path)
+    settings = {"W": 64, "H": 64, "max_frames": 2, "steps": 1, "tiling": True, "skip_video_creation": True}
+    prepared = prepare(settings, facts)
+    result = run_job(prepared, engine_of(tiny("z-image")), CancelToken(), lambda progress: None)
+    assert result.warnings.count(messages.TILING_UNUSED()) == 1
 
 
 @pytest.mark.parametrize(
