@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -204,6 +204,10 @@ def _no_words() -> tuple[str, ...]:
     return ()
 
 
+def _no_request_warnings(checkpoint: str | None, requests: Iterable[GenerateRequest]) -> Iterator[str]:
+    return iter(())
+
+
 def _no_warnings(prompts: Sequence[str], starts: Sequence[int]) -> Iterator[str]:
     return iter(())
 
@@ -224,6 +228,8 @@ class Abilities:
         vocabulary: gives the words of prompts that name something to such an engine.
         prompt_warnings: yields what to know of the prompts, from the positive prompt of each frame and the frames
             at which prompts begin.
+        request_warnings: yields what to know of requests before they are rendered, from the checkpoint and some of
+            the requests.
     """
 
     lacks: Mapping[str, str] = field(default_factory=dict)
@@ -234,6 +240,7 @@ class Abilities:
     generates: str = ""
     vocabulary: Callable[[], tuple[str, ...]] = _no_words
     prompt_warnings: Callable[[Sequence[str], Sequence[int]], Iterator[str]] = _no_warnings
+    request_warnings: Callable[[str | None, Iterable[GenerateRequest]], Iterator[str]] = _no_request_warnings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,6 +69,18 @@ FEW_STEPS_COUNT = Message(
     "The model {name!r} is distilled to a few steps ({kind}); {found} steps take longer and look no better than "
     "{most}.",
 )
+FEW_STEPS_SAMPLER = Message(
+    "few_steps_sampler",
+    "The model {name!r} ({kind}) was distilled for the sampler {expected!r}; {found!r} takes its steps in another way.",
+)
+LORAS_UNUSED = Message(
+    "loras_unused", "{family} has no LoRAs here; those that the prompts call have no effect."
+)
+GUIDANCE_TWICE = Message(
+    "guidance_twice",
+    "{family} takes its guidance from distilled_cfg_scale_schedule; a CFG scale of {found:g} guides a second time, "
+    "which takes twice as long and oversaturates colours, more so with each frame; expected a CFG scale of 1.",
+)
 MOTION_PREVIEW = Message(
     "motion_preview", "motion_preview_mode is on: the camera moves a test image, and nothing is generated."
 )

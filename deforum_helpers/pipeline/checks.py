@@ -19,6 +19,8 @@ from deforum_helpers.settings.model import ControlNetUnit
 NO_NAME = "none"
 FACES = "restore_faces"
 MAX_NAMES_SHOWN = 40
+# Making the request of a key frame takes longer than planning it; the engine sees all of them when the job begins.
+MOST_REQUESTS = 200
 
 
 def ability_problems(settings: Settings, facts: HostFacts) -> list[Problem]:
@@ -100,6 +102,13 @@ def prompt_warnings(plan: Plan, facts: HostFacts) -> Iterator[str]:
     """Return the engine's warnings about the prompts, such as words outside its vocabulary."""
     starts = [frame for frame in plan.prompts.key_frames if 0 <= frame < plan.frames]
     return facts.abilities.prompt_warnings(plan.prompts.positive[: plan.frames], starts)
+
+
+def engine_warnings(plan: Plan, facts: HostFacts) -> tuple[str, ...]:
+    """Return the engine's warnings about the plan's requests: of a long run, about some that are evenly spread."""
+    stride = -(-len(plan.key_frames) // MOST_REQUESTS)
+    requests = (key.request for key in plan.key_frames[::stride])
+    return distinct_messages(facts.abilities.request_warnings(facts.model, requests))
 
 
 def _with_tags(plan: Plan) -> list[tuple[str, int]]:

@@ -174,7 +174,10 @@ class _Job:
         self.cancel = cancel
         self.run = run
         self.warnings = distinct_messages(
-            text for key in self.plan.key_frames for text in engine.warnings(key.request)
+            text
+            for key in self.plan.key_frames
+            for text in engine.warnings(key.request)
+            if text not in prepared.warnings
         )
         self._report = report
         self._estimator = estimator

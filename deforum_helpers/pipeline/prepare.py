@@ -22,6 +22,7 @@ from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.checks import (
     ability_problems,
     depth_warnings,
+    engine_warnings,
     face_problems,
     lora_problems,
     lora_warnings,
@@ -260,7 +261,8 @@ def _plan_warnings(
     of_sound = speed_warnings(inputs, plan.fps, plan.frames)
     of_files = (*of_sound, *_mask_video_warnings(plan, inputs), *mask_warnings(plan, inputs.downloads))
     of_prompts = (*lora_warnings(plan, facts), *prompt_warnings(plan, facts))
-    of_models = (*control_warnings(plan, facts), *of_prompts, *unread_warnings(plan, facts))
+    of_engine = (*unread_warnings(plan, facts), *engine_warnings(plan, facts))
+    of_models = (*control_warnings(plan, facts), *of_prompts, *of_engine)
     return (*left_out, *replaced, *plan.warnings, *of_manifest, *depth_warnings(plan), *of_files, *of_models)
 
 

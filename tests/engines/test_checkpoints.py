@@ -31,22 +31,6 @@ def change(path: Path, **entries: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
 
 
-@pytest.mark.parametrize(
-    ("kind", "described"),
-    [
-        ("sd1", "sd"),
-        ("lcm", "sd"),
-        ("sdxl", "sdxl"),
-        ("sd3", "sd3"),
-        ("flux", "flux"),
-        ("z-image", "z-image"),
-    ],
-)
-def test_folders_are_told_apart(tiny: TinyMaker, kind: str, described: str) -> None:
-    checkpoint = describe_checkpoint(str(tiny(kind)))
-    assert (checkpoint.source, checkpoint.kind) == ("folder", described)
-
-
 @pytest.mark.parametrize("name", ["model.ckpt", "a/b.PT", "model.bin", "x.pth", "x.pkl"])
 def test_pickles_are_refused_with_advice(name: str, tmp_path: Path) -> None:
     path = tmp_path / Path(name).name

@@ -1,4 +1,4 @@
-"""Stable Diffusion 3.5 and the flow models since Flux.1: prompts, guidance, LoRAs, recognition and refusals of each."""
+"""What is special of single families: guidance, few steps, schedulers; `test_contract` has what all of them do."""
 
 from __future__ import annotations
 
@@ -9,29 +9,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from deforum_helpers.core.errors import Cancelled, ModelError
+from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.progress import CancelToken
-from deforum_helpers.engines import make_engine
+from deforum_helpers.engines import make_engine, messages
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 from deforum_helpers.models.weights.checkpoints import describe_checkpoint
 from deforum_helpers.models.weights.few_steps import few_steps_of
+from deforum_helpers.pipeline.host_facts import own_facts
+from deforum_helpers.pipeline.job import run_job
+from deforum_helpers.pipeline.prepare import prepare
 from tests.refusals import refuses
 
 RequestMaker = Callable[..., GenerateRequest]
 TinyMaker = Callable[[str], Path]
-
-# Kind -> its name in `Checkpoint`, and a layer of its network in the LoRA format of diffusers.
-KINDS = {
-    "z-image": ("z-image", "layers.0.attention.to_q"),
-    "flux2-klein": ("flux2-klein", "transformer_blocks.0.attn.to_q"),
-    "sd35": ("sd3", "transformer_blocks.0.attn.to_q"),
-    "chroma": ("chroma", "transformer_blocks.0.attn.to_q"),
-    "qwen-image": ("qwen-image", "transformer_blocks.0.attn.to_q"),
-}
-LANGUAGE_KINDS = [kind for kind in KINDS if kind not in ("chroma", "sd35")]
 
 
 def engine_of(folder: Path) -> DiffusionEngine:
@@ -42,75 +34,19 @@ def generate(engine: DiffusionEngine, request: GenerateRequest) -> torch.Tensor:
     return engine.generate(request, CancelToken())
 
 
-@pytest.mark.parametrize("kind", KINDS)
-class TestFamilies:
-    def test_the_folder_is_recognised(self, kind: str, tiny: TinyMaker) -> None:
-        described = describe_checkpoint(str(tiny(kind)))
-        assert (described.source, described.kind, described.few_steps) == ("folder", KINDS[kind][0], None)
-
-    def test_prompts_and_guidance_matter(self, kind: str, tiny: TinyMaker, request_for: RequestMaker) -> None:
-        engine = engine_of(tiny(kind))
-        requests = [
-            request_for(steps=2),
-            request_for(steps=2, prompt="red snow"),
-            request_for(steps=2, negative_prompt="red"),
-            request_for(steps=2, cfg_scale=1.0),
-        ]
-        first, *others = (generate(engine, request) for request in requests)
-        assert all((first - other).abs().max() > 1e-4 for other in others)
-
-    def test_a_run_is_cancelled_between_steps(
-        self, kind: str, tiny: TinyMaker, request_for: RequestMaker
-    ) -> None:
-        engine, token = engine_of(tiny(kind)), CancelToken()
-        generate(engine, request_for(steps=1))
-        calls: list[int] = []
-
-        def counted(*_: object) -> None:
-            calls.append(1)
-            token.cancel()
-
-        engine._loaded[1].network.register_forward_hook(counted)
-        with pytest.raises(Cancelled):
-            engine.generate(request_for(steps=3, cfg_scale=1.0), token)
-        assert len(calls) == 1
-
-    def test_a_lora_changes_the_image_and_leaves_no_trace(
-        self, kind: str, tiny: TinyMaker, request_for: RequestMaker, tmp_path: Path
-    ) -> None:
-        pytest.importorskip("peft")
-        folder = shutil.copytree(tiny(kind), tmp_path / "models" / "tiny")
-        (tmp_path / "Lora").mkdir()
-        engine = engine_of(folder)
-        plain = generate(engine, request_for(steps=2))
-        layer = KINDS[kind][1]
-        height, width = engine._loaded[1].network.get_submodule(layer).weight.shape
-        generator = torch.Generator().manual_seed(4)
-        tensors = {
-            f"transformer.{layer}.lora_A.weight": torch.randn(2, width, generator=generator),
-            f"transformer.{layer}.lora_B.weight": torch.randn(height, 2, generator=generator),
-        }
-        save_file(tensors, str(tmp_path / "Lora" / "ink.safetensors"))
-        inked = generate(engine, request_for(steps=2, prompt="a hill<lora:ink:1>"))
-        assert (inked - plain).abs().max() > 1e-4
-        assert torch.equal(generate(engine, request_for(steps=2)), plain)
-
-    @pytest.mark.parametrize("component", ["transformer", "vae", "text_encoder", "tokenizer"])
-    def test_a_missing_part_is_named_with_its_place(
-        self, kind: str, component: str, tiny: TinyMaker, tmp_path: Path
-    ) -> None:
-        folder = shutil.copytree(tiny(kind), tmp_path / "model")
-        shutil.rmtree(folder / component)
-        with refuses(ModelError, "model_component_missing", component, "'model'"):
-            describe_checkpoint(str(folder))
-
-    def test_settings_of_unets_are_told_to_have_no_effect(
-        self, kind: str, tiny: TinyMaker, request_for: RequestMaker
-    ) -> None:
-        assert len(engine_of(tiny(kind)).warnings(request_for(tiling=True))) == 1
-
-
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "sd35"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "z-image",
+        "flux2",
+        "flux2-klein",
+        "chroma",
+        "qwen-image",
+        "sana",
+        "sana-sprint",
+        "lumina2",
+    ],
+)
 def test_the_scheduler_is_the_makers_unless_one_is_named(
     kind: str, tiny: TinyMaker, request_for: RequestMaker
 ) -> None:
@@ -129,16 +65,6 @@ def test_the_scheduler_is_the_makers_unless_one_is_named(
     assert not torch.equal(simple, karras)
 
 
-@pytest.mark.parametrize("kind", LANGUAGE_KINDS)
-def test_weights_of_words_are_told_to_have_no_effect(
-    kind: str, tiny: TinyMaker, request_for: RequestMaker
-) -> None:
-    engine = engine_of(tiny(kind))
-    weighted = request_for(steps=1, prompt="a (hill:1.4)")
-    assert len(engine.warnings(weighted)) == 1
-    assert torch.equal(generate(engine, weighted), generate(engine, request_for(steps=1)))
-
-
 def test_distilled_klein_reads_neither_cfg_nor_the_negative_prompt(
     tiny: TinyMaker, request_for: RequestMaker
 ) -> None:
@@ -147,6 +73,81 @@ def test_distilled_klein_reads_neither_cfg_nor_the_negative_prompt(
     assert torch.equal(generate(engine, request_for(cfg_scale=7.0, negative_prompt="red")), plain)
     assert len(engine.warnings(request_for(cfg_scale=7.0))) == 1
     assert engine.warnings(request_for(cfg_scale=1.0)) == ()
+
+
+def test_flux2_dev_is_guided_by_its_distilled_scale(tiny: TinyMaker, request_for: RequestMaker) -> None:
+    engine = engine_of(tiny("flux2"))
+    low, high = (
+        generate(engine, request_for(cfg_scale=1.0, distilled_cfg_scale=scale)) for scale in (2.0, 6.0)
+    )
+    assert (low - high).abs().max() > 1e-4
+    assert engine.warnings(request_for(cfg_scale=1.0)) == ()
+    assert len(engine.warnings(request_for(cfg_scale=7.0))) == 1
+
+
+@pytest.mark.parametrize("kind", ["lcm", "sana-sprint"])
+def test_consistency_models_read_the_cfg_scale_and_ask_for_their_sampler(
+    kind: str, tiny: TinyMaker, request_for: RequestMaker
+) -> None:
+    engine = engine_of(tiny(kind))
+    low, high = (
+        generate(engine, request_for(sampler="LCM", steps=2, cfg_scale=scale)) for scale in (1.0, 4.5)
+    )
+    assert (low - high).abs().max() > 1e-4
+    assert engine.warnings(request_for(sampler="LCM", cfg_scale=4.5)) == ()
+    assert len(engine.warnings(request_for(sampler="Euler", cfg_scale=4.5))) == 1
+
+
+def test_pixart_is_read_under_the_name_that_it_was_published_with(
+    tiny: TinyMaker, request_for: RequestMaker, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny("pixart-sigma"), tmp_path / "model")
+    for path, entries in (
+        (folder / "model_index.json", {"transformer": ["diffusers", "Transformer2DModel"]}),
+        (folder / "transformer" / "config.json", {"_class_name": "Transformer2DModel"}),
+    ):
+        path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
+    published, own = (generate(engine_of(one), request_for()) for one in (folder, tiny("pixart-sigma")))
+    assert torch.equal(published, own)
+
+
+@pytest.mark.parametrize("variant", ["fp16", "bf16"])
+def test_weights_in_half_precision_have_names_of_their_own(
+    variant: str, tiny: TinyMaker, request_for: RequestMaker, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny("sana"), tmp_path / "model")
+    for component in ("vae", "transformer", "text_encoder"):
+        (weights,) = (folder / component).glob("*.safetensors")
+        weights.rename(weights.with_suffix(f".{variant}.safetensors"))
+    named, plain = (generate(engine_of(one), request_for()) for one in (folder, tiny("sana")))
+    assert torch.equal(named, plain)
+
+
+def test_a_check_tells_what_a_checkpoint_cannot(tiny: TinyMaker, tmp_path: Path) -> None:
+    def told(kind: str, **settings: object) -> set[str]:
+        facts = own_facts("diffusers", str(tiny(kind)), tmp_path)
+        submitted = {"W": 64, "H": 64, "max_frames": 300, "diffusion_cadence": 1, "sampler": "Euler"}
+        return set(
+            prepare({**submitted, "steps": 8, "cfg_scale_schedule": "0:(1)", **settings}, facts).warnings
+        )
+
+    def more(kind: str, **settings: object) -> int:
+        return len(told(kind, **settings) - told(kind))
+
+    weighted, called = {"0": "a (hill:1.4)"}, {"0": "a hill<lora:ink:1>"}
+    assert more("z-image", tiling=True) == more("flux2", freeu_enabled=True) == 1
+    assert more("sana", prompts=weighted) == more("flux2", cfg_scale_schedule="0:(1), 299:(7)") == 1
+    assert more("pixart-sigma", prompts=called) == more("sana", prompts=called) + 1
+    assert more("sana-sprint", sampler="LCM", steps=20) == 1
+    assert more("sd1", tiling=True, freeu_enabled=True, prompts=weighted) == 0
+
+
+def test_a_job_does_not_repeat_what_its_check_told(tiny: TinyMaker, tmp_path: Path) -> None:
+    facts = own_facts("diffusers", str(tiny("z-image")), tmp_path)
+    settings = {"W": 64, "H": 64, "max_frames": 2, "steps": 1, "tiling": True, "skip_video_creation": True}
+    prepared = prepare(settings, facts)
+    result = run_job(prepared, engine_of(tiny("z-image")), CancelToken(), lambda progress: None)
+    assert result.warnings.count(messages.TILING_UNUSED()) == 1
 
 
 @pytest.mark.parametrize(

@@ -61,24 +61,6 @@ def round_trip(monkeypatch: pytest.MonkeyPatch) -> RoundTrip:
 
 
 class TestRoundTrip:
-    @pytest.mark.parametrize("kind", ["sd1", "sd2", "lcm", "sdxl", "sd3", "flux", "flux2-klein"])
-    def test_the_image_comes_back_in_every_family(
-        self,
-        tiny: TinyMaker,
-        request_for: RequestMaker,
-        round_trip: RoundTrip,
-        kind: str,
-    ) -> None:
-        engine = make_engine("diffusers", checkpoint=str(tiny(kind)), device="cpu")
-        request = request_for(
-            sampler="DPM++ 2M SDE", cfg_scale=1.0, steps=200, init_image=IMAGE, denoising_strength=0.4
-        )
-        new, inverted = (
-            round_trip(engine, replace(request, noise_source=source)) for source in ("new", "inverted")
-        )
-        assert inverted >= 40
-        assert inverted > new + 15
-
     @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name not in ("LCM", "DDIM CFG++")])
     def test_no_sampler_adds_noise_that_leads_away(
         self,
@@ -151,11 +133,6 @@ class TestRoundTrip:
         )
         assert round_trip(engine, request, until=8) >= 40
         assert round_trip(engine, request) < 25
-
-    def test_lcm_is_told_to_lose_the_noise(self, tiny: TinyMaker, request_for: RequestMaker) -> None:
-        engine = make_engine("diffusers", checkpoint=str(tiny("lcm")), device="cpu")
-        request = request_for(sampler="LCM", noise_source="inverted")
-        assert len(engine.warnings(request)) > len(engine.warnings(replace(request, noise_source="new")))
 
 
 class Started(Exception):

@@ -14,7 +14,7 @@ import diffusers
 import pytest
 import torch
 import transformers
-from films import prepared
+from small_runs import prepared
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves

@@ -80,7 +80,7 @@ def stored_layers(network: torch.nn.Module) -> dict[str, StoredLinear]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_files_of_their_makers_draw_what_the_folder_draws(
-    kind: str, tiny: TinyMaker, tmp_path: Path, drawn: Drawn
+    kind: str, tiny: TinyMaker, tmp_path: Path, generated: Drawn
 ) -> None:
     """A transformer, text encoders and a VAE in files of their own, with nothing but configurations beside them."""
     folder = tiny(kind)
@@ -88,11 +88,11 @@ def test_files_of_their_makers_draw_what_the_folder_draws(
     without_weights(folder, tmp_path / "model")
     texts = tuple(str(path) for path in sorted(folder.glob("text_encoder*/model.safetensors")))
     vae = saved(vae_of(folder, kind), tmp_path / "vae.safetensors")
-    assert torch.equal(drawn(path, ModelParts(text_encoders=texts, vae=str(vae))), drawn(folder))
+    assert torch.equal(generated(path, ModelParts(text_encoders=texts, vae=str(vae))), generated(folder))
 
 
 @pytest.mark.parametrize("kind", ["flux", "qwen-image"])
-def test_a_file_of_all_components(kind: str, tiny: TinyMaker, tmp_path: Path, drawn: Drawn) -> None:
+def test_a_file_of_all_components(kind: str, tiny: TinyMaker, tmp_path: Path, generated: Drawn) -> None:
     folder = tiny(kind)
     tensors = {f"model.diffusion_model.{name}": one for name, one in transformer_of(folder, kind).items()}
     tensors |= {f"vae.{name}": one for name, one in vae_of(folder, kind).items()}
@@ -101,46 +101,46 @@ def test_a_file_of_all_components(kind: str, tiny: TinyMaker, tmp_path: Path, dr
         tensors |= {start + name: one for name, one in load_file(path).items()}
     path = saved(tensors, tmp_path / "model.safetensors")
     without_weights(folder, tmp_path / "model")
-    assert torch.equal(drawn(path), drawn(folder))
+    assert torch.equal(generated(path), generated(folder))
 
 
 def test_parts_in_folders_replace_those_of_the_checkpoint(
-    tiny: TinyMaker, tmp_path: Path, drawn: Drawn
+    tiny: TinyMaker, tmp_path: Path, generated: Drawn
 ) -> None:
     torch.manual_seed(7)
     folder, other = tiny("z-image"), shutil.copytree(tiny("z-image"), tmp_path / "other")
     for path in other.glob("*/*.safetensors"):
         saved({name: one + 0.01 * torch.randn_like(one) for name, one in load_file(path).items()}, path)
     parts = ModelParts(str(other / "transformer"), (str(other / "text_encoder"),), str(other / "vae"))
-    assert torch.equal(drawn(folder, parts), drawn(other))
-    one = drawn(folder, dataclasses.replace(parts, transformer=""))
-    assert not torch.equal(one, drawn(other))
-    assert not torch.equal(one, drawn(folder))
+    assert torch.equal(generated(folder, parts), generated(other))
+    one = generated(folder, dataclasses.replace(parts, transformer=""))
+    assert not torch.equal(one, generated(other))
+    assert not torch.equal(one, generated(folder))
 
 
 def test_a_transformer_takes_the_rest_from_the_folder_around_a_part(
-    tiny: TinyMaker, tmp_path: Path, drawn: Drawn
+    tiny: TinyMaker, tmp_path: Path, generated: Drawn
 ) -> None:
     folder = tiny("z-image")
     path = saved(transformer_of(folder, "z-image"), tmp_path / "turbo.safetensors")
     parts = ModelParts(text_encoders=(str(folder / "text_encoder"),))
-    assert torch.equal(drawn(path, parts), drawn(folder))
+    assert torch.equal(generated(path, parts), generated(folder))
 
 
 def test_a_vae_replaces_that_of_a_file_of_stable_diffusion(
-    tiny: TinyMaker, tmp_path: Path, drawn: Drawn
+    tiny: TinyMaker, tmp_path: Path, generated: Drawn
 ) -> None:
     path = tmp_path / "model.safetensors"
     write_single_file(tiny("sd1"), path)
     without_weights(tiny("sd1"), tmp_path / "model")
     tensors = {name: one * 1.1 for name, one in vae_of(tiny("sd1"), "sd1").items()}
     parts = ModelParts(vae=str(saved(tensors, tmp_path / "vae.safetensors")))
-    assert torch.equal(drawn(path, parts), drawn(tiny("sd1"), parts))
-    assert not torch.equal(drawn(path, parts), drawn(path))
+    assert torch.equal(generated(path, parts), generated(tiny("sd1"), parts))
+    assert not torch.equal(generated(path, parts), generated(path))
 
 
 def test_a_transformer_in_a_schedule_takes_the_rest_from_the_first_checkpoint(
-    tiny: TinyMaker, tmp_path: Path, drawn: Drawn, request_for: RequestMaker
+    tiny: TinyMaker, tmp_path: Path, generated: Drawn, request_for: RequestMaker
 ) -> None:
     tensors = transformer_of(tiny("z-image"), "z-image")
     first = saved(tensors, tmp_path / "first.safetensors")
@@ -153,8 +153,8 @@ def test_a_transformer_in_a_schedule_takes_the_rest_from_the_first_checkpoint(
     for name, path in (("other", other), ("first", first)):
         request = request_for(steps=1, cfg_scale=1.0, checkpoint=name)
         image = engine.generate(request, CancelToken())
-        torch.testing.assert_close(image, drawn(path, parts), atol=1e-5, rtol=0)
-    assert (drawn(first, parts) - drawn(other, parts)).abs().max() > 1e-3
+        torch.testing.assert_close(image, generated(path, parts), atol=1e-5, rtol=0)
+    assert (generated(first, parts) - generated(other, parts)).abs().max() > 1e-3
 
 
 def dequantized(tensors: Mapping[str, torch.Tensor], mark: str) -> dict[str, torch.Tensor]:
@@ -169,12 +169,14 @@ def dequantized(tensors: Mapping[str, torch.Tensor], mark: str) -> dict[str, tor
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_weights_in_eight_bits_draw_the_bits_of_the_same_weights_in_float32(
-    kind: str, tiny: TinyMaker, tmp_path: Path, drawn: Drawn
+    kind: str, tiny: TinyMaker, tmp_path: Path, generated: Drawn
 ) -> None:
     tensors = in_eight_bits(transformer_of(tiny(kind), kind), "float8_e4m3fn", "scale_weight")
     path = saved(tensors, tmp_path / "8bit.safetensors")
     plain = saved(dequantized(tensors, "scale_weight"), tmp_path / "plain.safetensors")
-    assert torch.equal(drawn(tiny(kind), ModelParts(str(path))), drawn(tiny(kind), ModelParts(str(plain))))
+    assert torch.equal(
+        generated(tiny(kind), ModelParts(str(path))), generated(tiny(kind), ModelParts(str(plain)))
+    )
 
 
 @pytest.mark.parametrize(
@@ -212,13 +214,13 @@ def test_a_cast_of_the_network_leaves_stored_weights_alone(tiny: TinyMaker, tmp_
     assert all(layer.weight.element_size() == 1 for layer in stored_layers(network).values())
 
 
-def test_text_encoders_in_eight_bits(tiny: TinyMaker, tmp_path: Path, drawn: Drawn) -> None:
+def test_text_encoders_in_eight_bits(tiny: TinyMaker, tmp_path: Path, generated: Drawn) -> None:
     for kind in ("chroma", "qwen-image"):
         tensors = load_file(tiny(kind) / "text_encoder" / "model.safetensors")
         tensors = in_eight_bits(tensors, "float8_e4m3fn", "scale_weight")
         path = saved(tensors, tmp_path / f"{kind}.safetensors")
         plain = saved(dequantized(tensors, "scale_weight"), tmp_path / f"{kind}-plain.safetensors")
-        one, other = (drawn(tiny(kind), ModelParts(text_encoders=(str(path),))) for path in (path, plain))
+        one, other = (generated(tiny(kind), ModelParts(text_encoders=(str(path),))) for path in (path, plain))
         assert torch.equal(one, other)
 
 
@@ -263,10 +265,12 @@ def test_factors_of_blocks(tmp_path: Path) -> None:
 
 @needs_gguf
 @pytest.mark.parametrize("kind", KINDS)
-def test_ggufs_draw_what_the_folder_draws(kind: str, tiny: TinyMaker, tmp_path: Path, drawn: Drawn) -> None:
+def test_ggufs_draw_what_the_folder_draws(
+    kind: str, tiny: TinyMaker, tmp_path: Path, generated: Drawn
+) -> None:
     path = saved_as_gguf(transformer_of(tiny(kind), kind), tmp_path / "model.gguf", "Q8_0")
-    plain = drawn(tiny(kind))
-    assert (drawn(tiny(kind), ModelParts(str(path))) - plain).abs().mean() < 0.02 * plain.std()
+    plain = generated(tiny(kind))
+    assert (generated(tiny(kind), ModelParts(str(path))) - plain).abs().mean() < 0.02 * plain.std()
 
 
 @needs_gguf

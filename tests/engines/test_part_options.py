@@ -69,11 +69,11 @@ def command(name: str, *words: str) -> tuple[Callable[[argparse.Namespace], int]
 
 def test_commands_check_them(tiny: Callable[[str], Path], tmp_path: Path) -> None:
     run, options = command(
-        "check", "film.txt", "--ckpt", str(tiny("flux")), "--vae", str(tiny("flux") / "nothing")
+        "check", "run.txt", "--ckpt", str(tiny("flux")), "--vae", str(tiny("flux") / "nothing")
     )
     with refuses(ModelError, "part_not_found", "--vae"):
         run(options)
-    run, options = command("check", "film.txt", "--vae", "v.safetensors")
+    run, options = command("check", "run.txt", "--vae", "v.safetensors")
     with refuses(ModelError, "parts_without_ckpt", "--vae", "--ckpt"):
         run(options)
 
@@ -82,8 +82,8 @@ def test_the_line_that_resumes_a_run_names_them() -> None:
     class Bar:
         timestring = "20260101000000"
 
-    _, options = command("run", "film.txt", "--ckpt", "m", *WORDS)
-    line = _resume_command(Path("film.txt"), Bar(), options)  # type: ignore[arg-type]
+    _, options = command("run", "run.txt", "--ckpt", "m", *WORDS)
+    line = _resume_command(Path("run.txt"), Bar(), options)  # type: ignore[arg-type]
     assert all(word in line for word in WORDS)
 
 

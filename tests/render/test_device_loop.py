@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from films import prepared
+from small_runs import prepared
 
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
@@ -25,7 +25,7 @@ from deforum_helpers.models.depth.scene import SceneDepth
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.render import noise_ahead
-from tests.image.pictures import soft_image
+from tests.image.sample_images import soft_image
 from tests.pretend_device import DEVICE, Pretending, pretending
 
 FRAMES = 6

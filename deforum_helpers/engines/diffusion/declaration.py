@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from deforum_helpers.engines.base import NO_FACES, Abilities, DeclaredEngine
 from deforum_helpers.engines.diffusion import NAME
+from deforum_helpers.engines.diffusion.request_warnings import warnings_of_requests
 from deforum_helpers.engines.memory import AUTO
 from deforum_helpers.models.weights.checkpoints import NO_PARTS, ModelParts
 
@@ -33,5 +34,10 @@ DIFFUSERS = DeclaredEngine(
     title="a checkpoint",
     make=_make,
     takes_checkpoint=True,
-    abilities=Abilities(lacks=NO_FACES, checks_loras=True, own_controlnet=True),
+    abilities=Abilities(
+        lacks=NO_FACES,
+        checks_loras=True,
+        own_controlnet=True,
+        request_warnings=warnings_of_requests,
+    ),
 )

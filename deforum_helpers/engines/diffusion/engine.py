@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from deforum_helpers.core.errors import OutOfMemory
-from deforum_helpers.core.files.regular import is_regular
 from deforum_helpers.core.registry import choose
 from deforum_helpers.engines import messages
 from deforum_helpers.engines.base import FreeU, GenerateRequest
@@ -27,10 +26,10 @@ from deforum_helpers.engines.diffusion.conditioned import ConditionedNetwork, We
 from deforum_helpers.engines.diffusion.controlnet import ControlUnits
 from deforum_helpers.engines.diffusion.deep_shrink import hrfix_applied
 from deforum_helpers.engines.diffusion.inpainting import KeptArea, latent_mask, repaint_start
-from deforum_helpers.engines.diffusion.language_text import has_attention
 from deforum_helpers.engines.diffusion.loading import LoadedModel, has_fast_bfloat16, load_model
 from deforum_helpers.engines.diffusion.lora import apply_loras
 from deforum_helpers.engines.diffusion.noise import blended_noise, inverted_noise, rising_levels, seeded_noise
+from deforum_helpers.engines.diffusion.request_warnings import request_warnings
 from deforum_helpers.engines.diffusion.residency import Residency, memory_needs
 from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
 from deforum_helpers.engines.diffusion.vaes import load_vae
@@ -44,24 +43,21 @@ from deforum_helpers.engines.memory import (
     lower_plan,
     plan_memory,
 )
-from deforum_helpers.engines.names import names_scheduler, split_sampler
+from deforum_helpers.engines.names import names_scheduler
 from deforum_helpers.image.transfers import to_device
 from deforum_helpers.models.devices import DeviceMemory, best_device, device_memory, is_out_of_memory
 from deforum_helpers.models.weights.checkpoints import (
-    FILES,
-    LANGUAGE_MODELS,
     LORA_FOLDER,
     NO_PARTS,
-    TITLES,
-    TRANSFORMERS,
+    WITHOUT_LORAS,
     Checkpoint,
     ModelParts,
+    checkpoint_named,
     describe_checkpoint,
     folders_beside,
     scheduled_checkpoint,
     vae_files,
 )
-from deforum_helpers.samplers import SAMPLERS
 
 _log = logging.getLogger(__name__)
 
@@ -186,25 +182,8 @@ class DiffusionEngine:
                 raise _out_of_memory(request) from error
 
     def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
-        """Return warnings about settings of `request` that have no effect here."""
-        checkpoint = self._describe(request.checkpoint)
-        transformer = checkpoint.kind in TRANSFORMERS
-        sampler, _ = split_sampler(request.sampler, request.scheduler)
-        found: list[str] = []
-        if request.eta is not None and SAMPLERS[sampler].eta is None:
-            found.append(messages.ETA_UNUSED(sampler=sampler, eta=request.eta))
-        if request.noise_source == "inverted" and SAMPLERS[sampler].kind == "consistency":
-            found.append(messages.INVERSION_OVERWRITTEN(sampler=sampler))
-        if transformer and request.tiling:
-            found.append(messages.TILING_UNUSED())
-        if transformer and request.freeu is not None:
-            found.append(messages.FREEU_UNUSED())
-        if transformer and request.kohya_hrfix is not None:
-            found.append(messages.HRFIX_UNUSED())
-        if checkpoint.kind in LANGUAGE_MODELS and has_attention(request.prompt):
-            found.append(messages.ATTENTION_UNUSED(family=TITLES[checkpoint.kind]))
-        found += _few_steps_warnings(checkpoint, request)
-        return tuple(found)
+        """Return what a person should know before `request` is rendered; see `request_warnings`."""
+        return tuple(request_warnings(self._describe(request.checkpoint), request))
 
     @contextmanager
     def resting(self) -> Iterator[None]:
@@ -227,7 +206,8 @@ class DiffusionEngine:
         with ExitStack() as stack:
             units = stack.enter_context(self._controls.ready(model, request, canvas, self._checkpoint))
             network = ConditionedNetwork(model, request, positive, negative, units)
-            apply_loras(model, network.loras, self._lora_folders)
+            if model.family.kind not in WITHOUT_LORAS:
+                apply_loras(model, network.loras, self._lora_folders)
             stack.enter_context(freeu_applied(model.network, request.freeu))
             stack.enter_context(hrfix_applied(model.network, request.kohya_hrfix))
             if request.tiling:
@@ -434,36 +414,14 @@ class DiffusionEngine:
 
     def _name(self, checkpoint: str | None) -> str:
         """Return the name by which a requested checkpoint is kept; the engine's own has one name only."""
-        name = self._checkpoint if checkpoint is None else self._located(checkpoint)
+        name = checkpoint_named(self._checkpoint, checkpoint)
         own = Path(self._checkpoint).expanduser()
         return self._checkpoint if Path(name).expanduser().absolute() == own.absolute() else name
-
-    def _located(self, checkpoint: str) -> str:
-        """Resolve a scheduled checkpoint, which may name a file beside the engine's own, with or without suffix."""
-        folder = Path(self._checkpoint).expanduser().parent
-        for candidate in (folder / checkpoint, *(folder / f"{checkpoint}{suffix}" for suffix in FILES)):
-            if candidate.is_dir() or is_regular(candidate):
-                return str(candidate)
-        return checkpoint
 
 
 def _unchanged_layers(request: GenerateRequest) -> bool:
     """Return whether nothing that `request` asks for changes the network's layers or adds inputs to it."""
     return not (request.freeu or request.kohya_hrfix or request.tiling or request.controls)
-
-
-def _few_steps_warnings(checkpoint: Checkpoint, request: GenerateRequest) -> Iterator[str]:
-    """Yield what to know of a request to a model that is distilled to a few steps."""
-    few = checkpoint.few_steps
-    if few is None:
-        return
-    facts = {"name": Path(checkpoint.location).name, "kind": few.title}
-    if few.cfg == "unread" and request.cfg_scale != 1:
-        yield messages.GUIDANCE_DISTILLED(**facts)
-    if few.cfg == "harms" and request.cfg_scale > 2:
-        yield messages.FEW_STEPS_CFG(**facts, found=request.cfg_scale)
-    if request.steps > few.most:
-        yield messages.FEW_STEPS_COUNT(**facts, found=request.steps, most=few.most)
 
 
 def _out_of_memory(request: GenerateRequest) -> OutOfMemory:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,13 @@ from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, autoencod
 from deforum_helpers.engines.diffusion.clip_text import ClipText, T5Text
 from deforum_helpers.engines.diffusion.component_files import network_of_file
 from deforum_helpers.engines.diffusion.conditioning import EmbeddingCache
-from deforum_helpers.engines.diffusion.families import Family, Flux, StableDiffusion, StableDiffusion3
+from deforum_helpers.engines.diffusion.families import (
+    Family,
+    Flux,
+    PixArtSigma,
+    StableDiffusion,
+    StableDiffusion3,
+)
 from deforum_helpers.engines.diffusion.families_flow import FLOW_FAMILIES
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.engines.diffusion.residency import Modules, Residency, Role
@@ -91,6 +98,9 @@ _HUB_PATTERNS = ["*.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors"
 # Modules of diffusers that compute in float64 on any device but those that diffusers knows to have none.
 _FLOAT64_TABLES = ("FluxPosEmbed", "Flux2PosEmbed")
 
+# How makers name weights in half precision, whole or in pieces.
+_VARIANT = re.compile(r"\.(fp16|bf16)(?:-\d+-of-\d+)?\.safetensors$")
+
 # Errors that libraries raise for damaged files and weights that do not fit.
 LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, AttributeError)
 
@@ -101,9 +111,13 @@ PIPELINE_OF: Mapping[Kind, str] = {
     "sd3": "StableDiffusion3Pipeline",
     "flux": "FluxPipeline",
     "z-image": "ZImagePipeline",
+    "flux2": "Flux2Pipeline",
     "flux2-klein": "Flux2KleinPipeline",
     "chroma": "ChromaPipeline",
     "qwen-image": "QwenImagePipeline",
+    "sana": "SanaPipeline",
+    "sana-sprint": "SanaSprintPipeline",
+    "lumina2": "Lumina2Pipeline",
 }
 
 
@@ -266,6 +280,8 @@ def _family(parts: Mapping[str, Any], kind: Kind, factor: int, latent_multiple: 
     config = parts["scheduler_config"]
     if kind in FLOW_FAMILIES:
         return FLOW_FAMILIES[kind](parts)
+    if kind == "pixart-sigma":
+        return PixArtSigma.of_parts(parts)
     if kind == "sd":
         clip = ClipText(parts["tokenizer"], parts["text_encoder"])
         return StableDiffusion(parts["unet"], (clip,), config, factor, latent_multiple)
@@ -325,13 +341,17 @@ def _load_part(folder: Path, component: str, library: str, class_name: str, dtyp
     import transformers
 
     loader = getattr(diffusers if library == "diffusers" else transformers, class_name)
+    if class_name == "PixtralProcessor":
+        # Only its tokenizer is needed; for images it would ask for torchvision.
+        loader = transformers.PreTrainedTokenizerFast
     options: dict[str, Any] = {"subfolder": component, "local_files_only": True}
     if not component.startswith("tokenizer"):
         options["use_safetensors"] = True
         options[dtype_argument(library)] = dtype
         names = [path.name for path in (folder / component).glob("*.safetensors")]
-        if all(name.endswith(".fp16.safetensors") for name in names):
-            options["variant"] = "fp16"
+        variants = {match[1] if (match := _VARIANT.search(name)) else None for name in names}
+        if len(variants) == 1:
+            options["variant"] = variants.pop()
     try:
         with warnings.catch_warnings():
             # Some networks of diffusers are built from parts that diffusers itself has deprecated.

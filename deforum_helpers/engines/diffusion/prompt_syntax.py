@@ -244,6 +244,11 @@ def parse_attention(text: str) -> tuple[Weighted, ...]:
     return _joined(pieces)
 
 
+def has_attention(text: str) -> bool:
+    """Return whether a prompt weights some of its words."""
+    return any(piece.weight != 1 for piece in parse_attention(text))
+
+
 def _weigh(pieces: list[tuple[str | None, float]], start: int, factor: float) -> None:
     pieces[start:] = [(text, weight * factor) for text, weight in pieces[start:]]
 

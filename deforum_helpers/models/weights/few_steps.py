@@ -16,11 +16,13 @@ class FewSteps:
         title: what the method, or the model, is called.
         most: steps of a full denoising beyond which nothing is gained.
         cfg: what a CFG scale above 1 does: "harms" the image, is an "input" of the network, or is "unread".
+        sampler: the one that a consistency model was distilled for, None = any.
     """
 
     title: str
     most: int
     cfg: Literal["harms", "input", "unread"] = "harms"
+    sampler: str | None = None
 
 
 # A word in the name of a file or folder, as makers name their models. The first match decides.
@@ -43,7 +45,9 @@ def few_steps_of(name: str, index: Mapping[str, Any]) -> FewSteps | None:
         index: the content of its model_index.json, empty for a file.
     """
     if index.get("_class_name") == "LatentConsistencyModelPipeline":
-        return FewSteps("LCM", 12, cfg="input")
+        return FewSteps("LCM", 12, cfg="input", sampler="LCM")
+    if str(index.get("_class_name")).startswith("SanaSprint"):
+        return FewSteps("Sprint", 8, cfg="input", sampler="LCM")
     if index.get("is_distilled") is True:
         return FewSteps("distilled", 8, cfg="unread")
     words = re.split(r"[^a-z]+", _STYLE.sub("", name).casefold())
