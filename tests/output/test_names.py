@@ -146,9 +146,9 @@ def test_a_resume_timestring_is_a_time(tmp_path: Path, timestring: str) -> None:
 def test_a_link_inside_the_output_folder_is_not_written_through(tmp_path: Path) -> None:
     images = tmp_path / "img2img-images"
     (images / "other").mkdir(parents=True)
-    (images / "run").symlink_to(images / "other", target_is_directory=True)
-    with refuses(SettingsError, "batch_folder_is_link", "run"):
-        new_run(tmp_path, settings(batch_name="run"), NOW)
+    (images / "waves").symlink_to(images / "other", target_is_directory=True)
+    with refuses(SettingsError, "batch_folder_is_link", "waves"):
+        new_run(tmp_path, settings(batch_name="waves"), NOW)
     assert list((images / "other").iterdir()) == []
 
 
@@ -156,7 +156,7 @@ def test_a_link_out_of_the_output_folder_is_not_followed(tmp_path: Path) -> None
     outside, root = tmp_path / "outside", tmp_path / "root"
     outside.mkdir()
     (root / "img2img-images").mkdir(parents=True)
-    (root / "img2img-images" / "run").symlink_to(outside)
+    (root / "img2img-images" / "waves").symlink_to(outside)
     with pytest.raises(SettingsError, match="batch_name"):
-        new_run(root, settings(batch_name="run"), NOW)
+        new_run(root, settings(batch_name="waves"), NOW)
     assert not list(outside.iterdir())
