@@ -115,6 +115,18 @@ def test_matched_colors_of_a_device_are_those_of_the_cpu(
     check_waits(pretended, written=2, looks=False)
 
 
+def test_the_operations_of_a_frame_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU launches each of them in some microseconds, more than a fast GPU needs for it at usual sizes."""
+    launched = []
+    for frames in (2, 4):
+        changes = {"animation_mode": "3D", "translation_z": "0:(3)", "depth_algorithm": "Midas-3-Hybrid"}
+        with pretending(monkeypatch) as mode:
+            more = {"color_coherence": "LAB", "max_frames": frames}
+            video(tmp_path / str(frames), str(DEVICE), changes | more)
+        launched.append(mode.launched)
+    assert (launched[1] - launched[0]) / 2 < 420
+
+
 def check_waits(mode: Pretending, written: int, looks: bool) -> None:
     """Each written image leaves the device by one copy, which only the threads that write wait for."""
     render_thread = threading.current_thread().name
