@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
-from types import ModuleType
+from typing import Any
 
 from benchmarks.rows import table
 
@@ -37,15 +37,18 @@ MODULES = {
     "sound": "benchmarks.sound",
     "picture": "benchmarks.picture",
     "farm": "benchmarks.farm",
+    **{f"gpu-{name}": "benchmarks.gpu" for name in ("chain", "turbo", "sd15", "klein", "sdxl")},
 }
-# They take many minutes each, so they run only when named.
-LONG = ("growth", "picture", "farm")
+# They take many minutes each, or need a GPU, so they run only when named; "gpu" names all rows of a GPU.
+LONG = ("growth", "picture", "farm", *(name for name in MODULES if name.startswith("gpu-")))
+GROUPS = {"gpu": tuple(name for name in MODULES if name.startswith("gpu-"))}
 
 
-def load(name: str) -> ModuleType | None:
-    """Return the module of a row, or None if this checkout lacks it."""
+def load(name: str) -> Any:
+    """Return the row, a module or one of a module's `ROWS`; None if this checkout lacks it."""
     try:
-        return importlib.import_module(MODULES[name])
+        module = importlib.import_module(MODULES[name])
+        return getattr(module, "ROWS", {}).get(name, module)
     except ModuleNotFoundError as error:
         if error.name != MODULES[name]:
             raise
@@ -74,9 +77,16 @@ def main() -> int:
         "rows",
         nargs="*",
         metavar="row",
-        help=f"one of {', '.join(MODULES)}; without, all but {', '.join(LONG)}",
+        help=f"one of {', '.join([*MODULES, *GROUPS])}; without, all but {', '.join(LONG)}",
     )
-    names = parser.parse_args().rows or [name for name in MODULES if name not in LONG]
+    parser.add_argument(
+        "--tiny", action="store_true", help="rows of a GPU: tiny networks and few frames, on any machine"
+    )
+    arguments = parser.parse_args()
+    if arguments.tiny:
+        importlib.import_module("benchmarks.gpu").TINY = True  # type: ignore[attr-defined]
+    rows = [name for row in arguments.rows for name in GROUPS.get(row, (row,))]
+    names = rows or [name for name in MODULES if name not in LONG]
     unknown = [name for name in names if name not in MODULES]
     if unknown:
         parser.error(f"no row {', '.join(unknown)}; there are {', '.join(MODULES)}")

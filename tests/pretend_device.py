@@ -58,13 +58,15 @@ class PretendTensor(torch.Tensor):
 class Pretending(TorchDispatchMode):
     """Runs the operations of the device, and counts the waits for it.
 
-    `waits` holds the name of the thread and the operation of each wait.
+    `waits` holds the name of the thread and the operation of each wait, `launched` the number of operations other than
+    views.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.waits: list[tuple[str, str]] = []
         self.async_copies: Counter[str] = Counter()
+        self.launched = 0
         self._pending: list[Callable[[], None]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -77,6 +79,7 @@ class Pretending(TorchDispatchMode):
         to_ours = target is not None and torch.device(target).type == DEVICE.type
         if not ours and not to_ours:
             return func(*args, **kwargs)
+        self.launched += not func.is_view
         if name in ("aten::_local_scalar_dense", "aten::nonzero", "aten::unique"):
             self._wait(name)
         if moves:

@@ -15,6 +15,7 @@ import torch
 from deforum_helpers.core.registry import choose
 from deforum_helpers.image.bands import in_bands
 from deforum_helpers.image.convert import Bytes, Floats, clamp_pixels, from_pixels, pixels, to_bytes
+from deforum_helpers.image.transfers import constant
 from deforum_helpers.image.types import Image
 
 LEVELS = 256
@@ -110,12 +111,17 @@ def _last_before(occurs: torch.Tensor) -> torch.Tensor:
 
 Levels: TypeAlias = torch.Tensor
 
-XYZ_FROM_RGB = (
+Matrix3: TypeAlias = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
+
+XYZ_FROM_RGB: Matrix3 = (
     (0.412453 / 0.950456, 0.357580 / 0.950456, 0.180423 / 0.950456),
     (0.212671, 0.715160, 0.072169),
     (0.019334 / 1.088754, 0.119193 / 1.088754, 0.950227 / 1.088754),
 )
 LAB_BEND = 6 / 29
+# L is 116 y - 16 of 0..100, a is 500 (x - y) and b is 200 (y - z), by the curved x, y and z.
+LAB_LEVELS_FROM_CURVED: Matrix3 = ((0.0, 116 * 2.55, 0.0), (500.0, -500.0, 0.0), (0.0, 200.0, -200.0))
+LAB_LEVELS_OF_BLACK = (-16 * 2.55, 128.0, 128.0)
 
 
 @dataclass(frozen=True)
@@ -128,17 +134,16 @@ class Space:
 
 def lab_levels(image: Image) -> Levels:
     """Return an RGB image in LAB levels; white is (255, 128, 128)."""
-    x, y, z = (_lab_curve(plane) for plane in _mixed(_linear(image), torch.tensor(XYZ_FROM_RGB)))
-    return torch.stack([(116 * y - 16) * 2.55, 500 * (x - y) + 128, 200 * (y - z) + 128])
+    curved = _lab_curve(_mixed(_linear(image), XYZ_FROM_RGB))
+    return _mixed(curved, LAB_LEVELS_FROM_CURVED) + _planes(LAB_LEVELS_OF_BLACK, image.device)
 
 
 def rgb_from_lab_levels(levels: Levels) -> Image:
     """Return LAB levels as RGB; colors outside the gamut lie outside 0..1."""
-    y = (levels[0] / 2.55 + 16) / 116
-    curved = torch.stack([y + (levels[1] - 128) / 500, y, y - (levels[2] - 128) / 200])
+    curved = _mixed(levels - _planes(LAB_LEVELS_OF_BLACK, levels.device), _inverse(LAB_LEVELS_FROM_CURVED))
     below = 3 * LAB_BEND**2 * (curved - 4 / 29)
     xyz = torch.where(curved > LAB_BEND, curved.clamp(min=0) ** 3, below)
-    return _encoded(_mixed(xyz, torch.linalg.inv(torch.tensor(XYZ_FROM_RGB))))
+    return _encoded(_mixed(xyz, _inverse(XYZ_FROM_RGB)))
 
 
 def hsv_levels(image: Image) -> Levels:
@@ -173,10 +178,20 @@ def _lab_curve(plane: torch.Tensor) -> torch.Tensor:
     return torch.where(plane > LAB_BEND**3, plane.clamp(min=0) ** (1 / 3), plane / (3 * LAB_BEND**2) + 4 / 29)
 
 
-def _mixed(planes: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-    return torch.stack(
-        [sum(w * plane for w, plane in zip(row, planes, strict=True)) for row in matrix.tolist()]
-    )
+def _mixed(planes: torch.Tensor, matrix: Matrix3) -> torch.Tensor:
+    """Return matrix · planes; a sum instead of a product of matrices, which GPUs may round to ten bits."""
+    red, green, blue = (_planes(column, planes.device) for column in zip(*matrix, strict=True))
+    return torch.addcmul(torch.addcmul(red * planes[0], green, planes[1]), blue, planes[2])
+
+
+def _planes(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    return constant(values, device)[:, None, None]
+
+
+@cache
+def _inverse(matrix: Matrix3) -> Matrix3:
+    rows = np.linalg.inv(np.array(matrix, np.float64)).tolist()
+    return tuple(rows[0]), tuple(rows[1]), tuple(rows[2])
 
 
 SPACES: Mapping[str, Space] = {

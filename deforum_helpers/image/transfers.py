@@ -61,8 +61,9 @@ class HostCopy:
 
     def array(self) -> Array:
         """Return the array with its content, which nobody may change."""
-        if self._wait is not None:
-            self._wait()
+        wait = self._wait  # several threads may wait
+        if wait is not None:
+            wait()
             self._wait = None
         return self._array
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,7 +28,7 @@ from deforum_helpers.image.transfers import HostCopy
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output import messages
 from deforum_helpers.output.background import Background
-from deforum_helpers.output.frames import read_frame, write_frame
+from deforum_helpers.output.frames import encode_png, read_frame
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, write_manifest
 from deforum_helpers.output.metadata import frame_text
 from deforum_helpers.output.paths import Run
@@ -45,8 +48,19 @@ EXTRAS_FOLDER = "hybridframes"
 # Keeps the encoder busy through a slow frame; 50 MB at 1024 x 1024 pixels.
 FRAMES_WAITING = 16
 MOST_HELD_BYTES = 2 * 2**30
+MOST_PNG_THREADS = 6
+CORES_PER_PNG_THREAD = 4
 # Colors, motion and, during a dissolve, two scenes: a resume state is at most as large as six images.
 RESUME_STATE_IMAGES = 6
+
+
+def png_threads(cores: int) -> int:
+    """Return how many threads encode PNG files: one where the cores also render, more beside a fast GPU."""
+    return max(1, min(MOST_PNG_THREADS, cores // CORES_PER_PNG_THREAD))
+
+
+def _encoded(image: HostCopy, text: Mapping[str, str]) -> bytes:
+    return encode_png(image.array(), text)
 
 
 class RunWriter:
@@ -99,6 +113,8 @@ class RunWriter:
         self._text = frame_text(saved_settings)
         self._stack = ExitStack()
         self._files = Background(self._write_files, "deforum-files", FRAMES_WAITING)
+        threads = png_threads(os.cpu_count() or 1)
+        self._pngs = ThreadPoolExecutor(threads, "deforum-png") if threads > 1 else None
         self._video: VideoWriter | None = None
         self._encoder: Background[HostCopy] | None = None
         self._held: list[StepFiles] = []
@@ -110,6 +126,8 @@ class RunWriter:
                 self._encoder = stack.enter_context(
                     Background(self._encode, "deforum-encoder", FRAMES_WAITING, self._feed_earlier_frames)
                 )
+            if self._pngs is not None:
+                stack.enter_context(self._pngs)
             stack.enter_context(self._files)
             self._stack = stack.pop_all()
         return self
@@ -175,7 +193,19 @@ class RunWriter:
         """Queue the steps that are held in memory."""
         held, self._held = self._held, []
         for written in held:
-            self._files.put(written)
+            self._files.put((written, self._encoding(written)))
+
+    def _encoding(self, step: StepFiles) -> list[tuple[Path, Callable[[], bytes]]]:
+        """Return the PNG files of a step, each with what returns its content: several are encoded at a time."""
+        files: list[tuple[Path, Callable[[], bytes]]] = []
+        for index, image, depth in step.frames:
+            number = self.plan.video_index(index)
+            files.append((self.run.frame_path(number), partial(_encoded, image, self._text)))
+            if depth is not None:
+                files.append((self.run.depth_path(number), partial(_encoded, depth, {})))
+        if self._pngs is None:
+            return files
+        return [(path, self._pngs.submit(encode).result) for path, encode in files]
 
     def _video_writer(self) -> VideoWriter:
         options, settings = self.options, self.settings
@@ -217,12 +247,10 @@ class RunWriter:
             if self._video is not None:
                 self._video.write(read_frame(self.run.frame_path(frame)))
 
-    def _write_files(self, written: StepFiles) -> None:
-        for index, image, depth in written.frames:
-            number = self.plan.video_index(index)
-            write_frame(self.run.frame_path(number), image.array(), self._text)
-            if depth is not None:
-                write_frame(self.run.depth_path(number), depth.array())
+    def _write_files(self, item: tuple[StepFiles, list[tuple[Path, Callable[[], bytes]]]]) -> None:
+        written, pngs = item
+        for path, content in pngs:
+            write_whole(path, content())
         for name, image in written.extras:
             self._write_extra(name, image.array())
         write_whole(self.run.resume_state_path, encode_state(written.resume_state))

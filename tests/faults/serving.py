@@ -173,7 +173,7 @@ PLACES: dict[str, Fault] = {
         writer, "write_whole", lambda path, _: path.suffix == ".checkpoint"
     ),
     "between key frame and in-between frames": lambda: _die_before(
-        writer, "write_frame", lambda path, *_: path.name.endswith("_000000005.png")
+        writer, "write_whole", lambda path, *_: path.name.endswith("_000000005.png")
     ),
     "in ffmpeg": lambda: _die_before(writer.VideoWriter, "_close_input"),
     "between video and end": lambda: _die_behind(writer, "write_manifest"),

@@ -22,7 +22,8 @@ from deforum_helpers.image.noise import mixed_field
 from deforum_helpers.image.types import Image
 from deforum_helpers.models.depth.names import depth_name
 from deforum_helpers.models.depth.scene import SceneDepth
-from deforum_helpers.output.frames import read_frame
+from deforum_helpers.output import writer
+from deforum_helpers.output.frames import encode_png, read_frame
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.render import noise_ahead
 from tests.image.sample_images import soft_image
@@ -114,6 +115,18 @@ def test_matched_colors_of_a_device_are_those_of_the_cpu(
     check_waits(pretended, written=2, looks=False)
 
 
+def test_the_operations_of_a_frame_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU launches each of them in some microseconds, more than a fast GPU needs for it at usual sizes."""
+    launched = []
+    for frames in (2, 4):
+        changes = {"animation_mode": "3D", "translation_z": "0:(3)", "depth_algorithm": "Midas-3-Hybrid"}
+        with pretending(monkeypatch) as mode:
+            more = {"color_coherence": "LAB", "max_frames": frames}
+            video(tmp_path / str(frames), str(DEVICE), changes | more)
+        launched.append(mode.launched)
+    assert (launched[1] - launched[0]) / 2 < 420
+
+
 def check_waits(mode: Pretending, written: int, looks: bool) -> None:
     """Each written image leaves the device by one copy, which only the threads that write wait for."""
     render_thread = threading.current_thread().name
@@ -151,3 +164,24 @@ def test_an_array_has_its_content_when_its_event_was_waited_for(monkeypatch: pyt
 def test_mixing_devices_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pretending(monkeypatch), pytest.raises(AssertionError, match="mixes"):
         soft_image(4, 4).to(DEVICE) + torch.zeros(3, 4, 4)
+
+
+def test_pngs_encoded_on_many_cores_are_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[str] = set()
+
+    def seen(image: np.ndarray, text: Any) -> bytes:
+        threads.add(threading.current_thread().name.rsplit("_", 1)[0])
+        return encode_png(image, text)
+
+    monkeypatch.setattr(writer, "encode_png", seen)
+    assert [writer.png_threads(cores) for cores in (1, 4, 8, 16, 96)] == [1, 1, 2, 4, 6]
+    one = video(tmp_path / "one", "cpu", VIDEOS["depth maps"])
+    assert threads == {"deforum-files"}
+    monkeypatch.setattr(writer, "png_threads", lambda cores: 3)
+    many = video(tmp_path / "many", "cpu", VIDEOS["depth maps"])
+    assert threads == {"deforum-files", "deforum-png"}
+    assert len(one) == len(many) == 2 * FRAMES
+    for image, other in zip(one, many, strict=True):
+        np.testing.assert_array_equal(image, other)
