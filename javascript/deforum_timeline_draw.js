@@ -131,17 +131,16 @@
       context.stroke();
     };
 
-    // Above the curve, on a rim of the ground's color.
+    // Above the curve, each on a patch of the ground's color.
     const paintNumbers = (context, row) => {
       context.font = `10px ${palette.font}`;
       context.textBaseline = "middle";
       context.textAlign = "right";
-      context.lineJoin = "round";
-      context.lineWidth = 4;
-      context.strokeStyle = palette.ground;
-      context.fillStyle = palette.faint;
       for (const [y, text] of scaleLines(row)) {
-        context.strokeText(text, width() - 4, y - 6);
+        const across = context.measureText(text).width;
+        context.fillStyle = palette.ground;
+        context.fillRect(width() - across - 6, y - 12, across + 4, 12);
+        context.fillStyle = palette.faint;
         context.fillText(text, width() - 4, y - 6);
       }
     };

@@ -107,6 +107,8 @@ def _photograph(browser: Any, url: str, out: Path, outputs: Path) -> None:
     page.locator("#deforum_plots button").first.click()
     page.locator("#deforum_camera_svg polygon").first.wait_for()
     _save(page, out / "webui_plots.png", part="#deforum_plots")
+    page.wait_for_selector("#deforum_camera_view[data-scene*=surface]", state="attached")
+    _save(page, out / "camera_view.png", part=".deforum-view-box")
     _tab(page, "Output")
     _tab(page, "Vid2depth")
     film = next(outputs.glob("img2img-images/*/*.mp4"))
