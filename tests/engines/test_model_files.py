@@ -550,6 +550,20 @@ def test_what_a_transformer_alone_lacks(tiny: TinyMaker, tmp_path: Path) -> None
         describe_checkpoint(str(path), given=ModelParts("", texts, str(tiny("flux") / "vae")))
 
 
+def test_files_of_all_components_with_factors(tiny: TinyMaker, tmp_path: Path) -> None:
+    """diffusers, which loads these, would leave the factors out."""
+    write_single_file(tiny("sd1"), tmp_path / "plain.safetensors")
+    tensors = in_eight_bits(load_file(tmp_path / "plain.safetensors"), "float8_e4m3fn", "weight_scale")
+    with refuses(ModelError, "whole_file_packed", "a checkpoint of Stable Diffusion"):
+        describe_checkpoint(str(saved(tensors, tmp_path / "model.safetensors")))
+    start = "model.diffusion_model."
+    flux = {start + name: one for name, one in transformer_of(tiny("flux"), "flux").items()}
+    flux |= {f"vae.{name}": one for name, one in vae_of(tiny("flux"), "flux").items()}
+    path = saved(in_eight_bits(flux, "float8_e4m3fn", "weight_scale"), tmp_path / "flux.safetensors")
+    with refuses(ModelError, "file_without_configuration", "a checkpoint of Flux.1"):
+        describe_checkpoint(str(path))
+
+
 def test_weights_that_do_not_fit_their_configuration(tiny: TinyMaker, tmp_path: Path) -> None:
     tensors = transformer_of(tiny("z-image"), "z-image")
     changes: tuple[tuple[str, dict[str, torch.Tensor], str], ...] = (

@@ -273,7 +273,10 @@ def _of_file(path: Path, given: ModelParts) -> Checkpoint:
         _refuse_layout(file)
     folder = _configuration_beside(path, kind, given)
     is_whole = not alone and kind in _WHOLE_FILES and not (kind == "flux" and folder)
-    if is_whole and given in (NO_PARTS, ModelParts(vae=given.vae)) and not file.is_scaled:
+    packed = file.is_scaled or path.suffix.casefold() == GGUF
+    if is_whole and packed and kind != "flux":
+        raise ModelError(messages.WHOLE_FILE_PACKED(file=path.name, found=title_of(file)))
+    if is_whole and given in (NO_PARTS, ModelParts(vae=given.vae)) and not packed:
         _check_vae(given.vae, kind)
         return Checkpoint("file", str(path), kind, few_steps_of(path.stem, {}), is_whole=True, given=given)
     if folder is None:
