@@ -40,5 +40,5 @@ def make_engine(
     if engine.takes_checkpoint and checkpoint is None:
         raise ModelError(messages.CHECKPOINT_REQUIRED(engine=name))
     assert engine.make is not None
-    more = (parts,) if engine.takes_checkpoint else ()
-    return engine.make(checkpoint, allow_download, device, *more)
+    more = {"parts": parts} if engine.takes_checkpoint else {}
+    return engine.make(checkpoint, allow_download, device, **more)

@@ -240,8 +240,9 @@ class DeclaredEngine:
         name: in flags, health and resume states.
         title: what sentences call it.
         abilities: what it can do.
-        make: loads it, from a checkpoint, whether it may be downloaded, a device, None = the best there is, and, if it
-            takes a checkpoint, the components that replace the checkpoint's; None for an engine that a host makes.
+        make: loads it, from a checkpoint, whether it may be downloaded, and a device, None = the best there is; one
+            that takes a checkpoint also gets `parts`, the components that replace the checkpoint's. None for an engine
+            that a host makes.
         takes_checkpoint: whether it generates with a checkpoint, and so needs one.
     """
 
