@@ -578,6 +578,11 @@ def test_weights_that_do_not_fit_their_configuration(tiny: TinyMaker, tmp_path: 
     packed = {**tensors, "layers.0.attention.qkv.weight": torch.ones(96, 16, dtype=torch.uint8)}
     with refuses(ModelError, "precision_unsupported", "layers.0.attention.qkv.weight", "uint8"):
         transformer(tiny("z-image"), saved(packed, tmp_path / "packed.safetensors"))
+    exponents = {name.removesuffix("weight") + "weight_scale" for name in tensors if "qkv" in name}
+    eight = in_eight_bits(tensors, "float8_e4m3fn", "")
+    eight |= dict.fromkeys(exponents, torch.ones(96, 1, dtype=torch.uint8))
+    with refuses(ModelError, "precision_unsupported", "factors in torch.uint8"):
+        transformer(tiny("z-image"), saved(eight, tmp_path / "exponents.safetensors"))
 
 
 def test_a_gguf_without_its_package_names_the_line_that_installs_it(

@@ -157,6 +157,9 @@ def _stored(file: ModelFile, name: str, tensor: torch.Tensor, factors: torch.Ten
     shape = tuple(tensor.shape)
     if tensor.dtype == torch.uint8 or (form == "int8" and factors is None):
         raise ModelError(messages.PRECISION_UNSUPPORTED(file=file.path.name, tensor=name, found=tensor.dtype))
+    if factors is not None and factors.dtype not in (torch.float32, torch.float16, torch.bfloat16):
+        found = f"factors in {factors.dtype}"
+        raise ModelError(messages.PRECISION_UNSUPPORTED(file=file.path.name, tensor=name, found=found))
     if not form:
         return Stored(tensor, "", None, shape)
     scale = None if factors is None else _factors(file, name, factors.float(), shape)
