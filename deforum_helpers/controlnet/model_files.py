@@ -89,9 +89,11 @@ def check_fit(model: ControlModel, checkpoint: str, allow_download: bool = False
     Raises:
         ModelError: it was made for another kind, or the checkpoint supports none.
     """
-    if checkpoint_kind(checkpoint) not in (None, "sd", "sdxl"):
+    kind = checkpoint_kind(checkpoint)
+    if kind is None:
+        describe_checkpoint(checkpoint, allow_download)
+    elif kind not in ("sd", "sdxl"):
         raise ModelError(messages.CONTROL_NETS_UNSUPPORTED())
-    describe_checkpoint(checkpoint, allow_download)
     width = _width_of_checkpoint(Path(checkpoint).expanduser())
     if width is not None and model.text_width is not None and width != model.text_width:
         raise ModelError(misfit(model.path.name, model.text_width, width))

@@ -143,6 +143,11 @@ FILE_LACKS_PARTS = Message(
     "The file {file!r} is {found} and lacks the model's {missing}; name files of them with {options}, or put their "
     "weights into the folder {folder!r}.",
 )
+WHOLE_FILE_PACKED = Message(
+    "whole_file_packed",
+    "The file {file!r} is {found} whose weights are GGUF blocks, or 8-bit numbers with factors, which files of all "
+    "components of this family may not have; use its float16 or plain float8 version.",
+)
 FILE_LAYOUT = Message(
     "file_layout",
     "The file {file!r} is {found} in its maker's layout, which is not read without the other components; use the "

@@ -20,7 +20,7 @@ from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.diffusion.component_files import network_of_file
 from deforum_helpers.engines.diffusion.layouts import naming_of
-from deforum_helpers.engines.diffusion.stored_weights import Stored, StoredLinear, read_weights
+from deforum_helpers.engines.diffusion.stored_weights import Stored, StoredLinear, by_table, read_weights
 from deforum_helpers.models.weights.checkpoints import (
     NO_PARTS,
     ModelParts,
@@ -135,8 +135,10 @@ def test_a_vae_replaces_that_of_a_file_of_stable_diffusion(
     without_weights(tiny("sd1"), tmp_path / "model")
     tensors = {name: one * 1.1 for name, one in vae_of(tiny("sd1"), "sd1").items()}
     parts = ModelParts(vae=str(saved(tensors, tmp_path / "vae.safetensors")))
-    assert torch.equal(generated(path, parts), generated(tiny("sd1"), parts))
+    torch.testing.assert_close(generated(path, parts), generated(tiny("sd1"), parts), atol=1e-5, rtol=0)
     assert not torch.equal(generated(path, parts), generated(path))
+    with refuses(ModelError, "part_wrong", "--vae", "a checkpoint of Stable Diffusion"):
+        describe_checkpoint(str(path), given=ModelParts(vae=str(path)))
 
 
 def test_a_transformer_in_a_schedule_takes_the_rest_from_the_first_checkpoint(
@@ -212,6 +214,21 @@ def test_a_cast_of_the_network_leaves_stored_weights_alone(tiny: TinyMaker, tmp_
     assert network.dtype == torch.float32
     assert network.to(torch.bfloat16).dtype == torch.bfloat16
     assert all(layer.weight.element_size() == 1 for layer in stored_layers(network).values())
+
+
+@pytest.mark.parametrize("form", ["float8_e4m3fn", "float8_e5m2"])
+def test_a_table_holds_every_number_of_eight_bits(form: str) -> None:
+    every = torch.arange(256, dtype=torch.uint8).view(torch.int8)
+    expected = every.view(getattr(torch, form)).float()
+    torch.testing.assert_close(by_table(every, form), expected, rtol=0, atol=0, equal_nan=True)
+
+
+def test_a_text_encoder_needs_no_head(tiny: TinyMaker, tmp_path: Path, drawn: Drawn) -> None:
+    folder = tiny("flux2-klein")
+    tensors = load_file(folder / "text_encoder" / "model.safetensors")
+    del tensors["lm_head.weight"]
+    parts = ModelParts(text_encoders=(str(saved(tensors, tmp_path / "qwen.safetensors")),))
+    assert torch.equal(drawn(folder, parts), drawn(folder))
 
 
 def test_text_encoders_in_eight_bits(tiny: TinyMaker, tmp_path: Path, generated: Drawn) -> None:
@@ -537,6 +554,20 @@ def test_what_a_transformer_alone_lacks(tiny: TinyMaker, tmp_path: Path) -> None
         describe_checkpoint(str(path), given=ModelParts("", texts, str(tiny("flux") / "vae")))
 
 
+def test_files_of_all_components_with_factors(tiny: TinyMaker, tmp_path: Path) -> None:
+    """diffusers, which loads these, would leave the factors out."""
+    write_single_file(tiny("sd1"), tmp_path / "plain.safetensors")
+    tensors = in_eight_bits(load_file(tmp_path / "plain.safetensors"), "float8_e4m3fn", "weight_scale")
+    with refuses(ModelError, "whole_file_packed", "a checkpoint of Stable Diffusion"):
+        describe_checkpoint(str(saved(tensors, tmp_path / "model.safetensors")))
+    start = "model.diffusion_model."
+    flux = {start + name: one for name, one in transformer_of(tiny("flux"), "flux").items()}
+    flux |= {f"vae.{name}": one for name, one in vae_of(tiny("flux"), "flux").items()}
+    path = saved(in_eight_bits(flux, "float8_e4m3fn", "weight_scale"), tmp_path / "flux.safetensors")
+    with refuses(ModelError, "file_without_configuration", "a checkpoint of Flux.1"):
+        describe_checkpoint(str(path))
+
+
 def test_weights_that_do_not_fit_their_configuration(tiny: TinyMaker, tmp_path: Path) -> None:
     tensors = transformer_of(tiny("z-image"), "z-image")
     changes: tuple[tuple[str, dict[str, torch.Tensor], str], ...] = (
@@ -551,6 +582,11 @@ def test_weights_that_do_not_fit_their_configuration(tiny: TinyMaker, tmp_path: 
     packed = {**tensors, "layers.0.attention.qkv.weight": torch.ones(96, 16, dtype=torch.uint8)}
     with refuses(ModelError, "precision_unsupported", "layers.0.attention.qkv.weight", "uint8"):
         transformer(tiny("z-image"), saved(packed, tmp_path / "packed.safetensors"))
+    exponents = {name.removesuffix("weight") + "weight_scale" for name in tensors if "qkv" in name}
+    eight = in_eight_bits(tensors, "float8_e4m3fn", "")
+    eight |= dict.fromkeys(exponents, torch.ones(96, 1, dtype=torch.uint8))
+    with refuses(ModelError, "precision_unsupported", "factors in torch.uint8"):
+        transformer(tiny("z-image"), saved(eight, tmp_path / "exponents.safetensors"))
 
 
 def test_a_gguf_without_its_package_names_the_line_that_installs_it(

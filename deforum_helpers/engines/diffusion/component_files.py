@@ -15,8 +15,8 @@ from deforum_helpers.engines.diffusion.stored_weights import Stored, StoredLinea
 from deforum_helpers.models.weights.checkpoints import title_of
 from deforum_helpers.models.weights.recognition import ModelFile, bare_text_name
 
-# Heads and eyes of language models, which read prompts without them.
-_UNUSED = ("lm_head", "visual", "model.visual")
+# The head of a language model, which would predict the next word: files may lack it, and no prompt needs it.
+_HEAD = "lm_head"
 # Buffers that a network makes itself.
 _OWN_BUFFERS = ("num_batches_tracked", "position_ids", "inv_freq")
 
@@ -114,13 +114,9 @@ class _Filling:
     def _refuse_gaps(self) -> None:
         if hasattr(self._network, "tie_weights"):
             self._network.tie_weights()
-        for path in _UNUSED:
-            if any(name.startswith(f"{path}.") for name in self._found):
-                continue
-            parent, _, name = path.rpartition(".")
-            owner = self._network.get_submodule(parent) if _has(self._network, parent) else None
-            if owner is not None and isinstance(getattr(owner, name, None), torch.nn.Module):
-                setattr(owner, name, torch.nn.Identity())
+        head = f"{_HEAD}.weight"
+        if head in self._wanted and head not in self._found and head not in self._kept:
+            setattr(self._network, _HEAD, torch.nn.Identity())
         there = self._network.state_dict()
         missing = [
             name
@@ -140,7 +136,3 @@ class _Filling:
                 file=file.path.name, found=title_of(file), config=self._config, reason=reason
             )
         )
-
-
-def _has(network: torch.nn.Module, path: str) -> bool:
-    return not path or path in dict(network.named_modules())

@@ -396,6 +396,8 @@ class DiffusionEngine:
             allow_download=self._allow_download,
             latent_multiple=self._latent_multiple,
         )
+        if vae is None and described.is_whole:
+            vae = described.given.vae or None
         if vae is not None:
             path = vae_files(self._checkpoint).get(vae, Path(vae).expanduser())
             model.autoencoder = autoencoder_of(load_vae(path, model.autoencoder.vae))

@@ -57,12 +57,25 @@ class Stored:
             return self.data.to(dtype) if self.data.is_floating_point() else self.data
         if self.form not in _8_BITS:
             return _decoded_blocks(self.data, self.form).to(dtype).reshape(self.shape)
-        values = self.data.view(_8_BITS[self.form])
+        values = _eight_bits(self.data, self.form)
         if self.scale is None:
             return values.to(dtype)
         rows, groups = self.scale.shape
         grouped = values.float().reshape(rows, groups, -1) * self.scale.unsqueeze(-1)
         return grouped.reshape(self.shape).to(dtype)
+
+
+def _eight_bits(data: torch.Tensor, form: str) -> torch.Tensor:
+    """Return stored values as numbers; on devices without 8-bit floats by a table of them."""
+    if form == "int8" or data.device.type != "mps":
+        return data.view(_8_BITS[form])
+    return by_table(data, form)
+
+
+def by_table(data: torch.Tensor, form: str) -> torch.Tensor:
+    """Return 8-bit floats that are stored as int8 in float32, without a tensor of 8-bit floats on their device."""
+    table = torch.arange(256, dtype=torch.uint8).view(_8_BITS[form]).float().to(data.device)
+    return table[data.view(torch.uint8).long()]
 
 
 def _decoded_blocks(data: torch.Tensor, form: str) -> torch.Tensor:
@@ -144,6 +157,9 @@ def _stored(file: ModelFile, name: str, tensor: torch.Tensor, factors: torch.Ten
     shape = tuple(tensor.shape)
     if tensor.dtype == torch.uint8 or (form == "int8" and factors is None):
         raise ModelError(messages.PRECISION_UNSUPPORTED(file=file.path.name, tensor=name, found=tensor.dtype))
+    if factors is not None and factors.dtype not in (torch.float32, torch.float16, torch.bfloat16):
+        found = f"factors in {factors.dtype}"
+        raise ModelError(messages.PRECISION_UNSUPPORTED(file=file.path.name, tensor=name, found=found))
     if not form:
         return Stored(tensor, "", None, shape)
     scale = None if factors is None else _factors(file, name, factors.float(), shape)

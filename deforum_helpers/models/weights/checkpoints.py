@@ -263,7 +263,7 @@ class Checkpoint:
             None for a hub id, and for a file of all components whose configuration is looked up when it is loaded.
         parts: its components that are not in `folder`, by their names.
         is_whole: whether it is a file whose components, except `parts`, diffusers loads by itself.
-        given: the components that were given with a hub id.
+        given: the components that were given with a hub id; for a file that diffusers loads by itself, the VAE.
     """
 
     source: Literal["folder", "file", "hub"]
@@ -324,8 +324,12 @@ def _of_file(path: Path, given: ModelParts) -> Checkpoint:
         _refuse_layout(file)
     folder = _configuration_beside(path, kind, given)
     is_whole = not alone and kind in _WHOLE_FILES and not (kind == "flux" and folder)
-    if is_whole and not given and not file.is_scaled:
-        return Checkpoint("file", str(path), kind, few_steps_of(path.stem, {}), is_whole=True)
+    packed = file.is_scaled or path.suffix.casefold() == GGUF
+    if is_whole and packed and kind != "flux":
+        raise ModelError(messages.WHOLE_FILE_PACKED(file=path.name, found=title_of(file)))
+    if is_whole and given in (NO_PARTS, ModelParts(vae=given.vae)) and not packed:
+        _check_vae(given.vae, kind)
+        return Checkpoint("file", str(path), kind, few_steps_of(path.stem, {}), is_whole=True, given=given)
     if folder is None:
         raise ModelError(
             messages.FILE_WITHOUT_CONFIGURATION(
@@ -343,6 +347,13 @@ def _of_file(path: Path, given: ModelParts) -> Checkpoint:
     stem = Path(given.transformer).stem if given.transformer else path.stem
     few_steps = few_steps_of(stem, read_index(folder))
     return Checkpoint("file", str(path), kind, few_steps, folder, parts, is_whole)
+
+
+def _check_vae(vae: str, kind: Kind) -> None:
+    """Check a VAE for a file whose configuration is looked up when it is loaded."""
+    if vae:
+        slots = {"vae": ("diffusers", "AutoencoderKL")}
+        _resolved_part("--vae", Path(vae).expanduser(), kind, None, slots)
 
 
 def _refuse_gaps(file: ModelFile, kind: Kind, folder: Path, parts: Mapping[str, Part]) -> None:
@@ -426,8 +437,9 @@ def _resolved(given: ModelParts, kind: Kind, folder: Path) -> dict[str, Part]:
 
 
 def _resolved_part(
-    option: str, path: Path, kind: Kind, folder: Path, known: Mapping[str, tuple[str, str]]
+    option: str, path: Path, kind: Kind, folder: Path | None, known: Mapping[str, tuple[str, str]]
 ) -> tuple[str, Part]:
+    """Return the name of a given component and the component; `folder` has its configuration, None = unknown."""
     slots = {name: entry for name, entry in known.items() if _OPTIONS.get(name.rstrip("_23")) == option}
     if not slots:
         raise ModelError(messages.PART_HAS_NO_PLACE(option=option, file=path.name, family=TITLES[kind]))
@@ -445,7 +457,7 @@ def _resolved_part(
         if file.component == _COMPONENT_OF[option]
         and (file.family == kind if option == "--transformer" else file.network == network)
     ]
-    if fitting and option != "--transformer":
+    if fitting and option != "--transformer" and folder is not None:
         widths = {name: width_of(folder, name) for name in fitting}
         fitting = [name for name in fitting if 0 in (file.width, widths[name]) or file.width == widths[name]]
         if not fitting:
