@@ -82,6 +82,10 @@ MODEL_DAMAGED = Message(
     "model_damaged",
     "The {model} cannot be loaded: the file is damaged, or its weights do not fit its configuration; fetch it again.",
 )
+PICKLE_UNREAD = Message(
+    "model_is_pickle",
+    "The file {name!r} is a pickle, which may contain code; use a .safetensors file instead.",
+)
 CONFIGURATION_MISSING = Message(
     "checkpoint_configuration_missing",
     "The file {file!r} contains weights only, and the configuration of its family ({hub_id}) is not on this machine; "

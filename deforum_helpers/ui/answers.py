@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deforum_helpers.core.errors import DeforumError, SettingsError
+from deforum_helpers.engines.model_list import listed_models, searched_folders, this_machine
 from deforum_helpers.output.metadata import read_settings
 from deforum_helpers.pipeline.camera_scene import camera_scene
 from deforum_helpers.pipeline.plot import camera_svg, changing_schedules, plot_svg
@@ -318,6 +319,13 @@ class Answers:
         """Return the choices that the host has now for each setting in `names`."""
         facts = self._service.facts_now()
         return {name: host_choices(name, facts) for name in names}
+
+    def list_models(self) -> str:
+        """Return the models of this machine as a table; torch is imported for it, to see the device."""
+        checkpoint = self._service.facts_now().model
+        known = checkpoint if checkpoint and Path(checkpoint).expanduser().exists() else None
+        folders = searched_folders(known)
+        return panels.models_html(listed_models(folders, this_machine()), folders)
 
     def runs(self) -> list[tuple[str, str]]:
         """Return a label and the timestring of each resumable run, newest first."""
