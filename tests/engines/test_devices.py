@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.utils import torch_utils
 
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.core.torch_environment import MPS_FALLBACK, let_cpu_replace_missing_operators
@@ -92,6 +93,8 @@ def test_a_mac_runs_missing_operators_on_its_cpu(platform: str, given: dict[str,
 
 @pytest.fixture
 def device_without_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = dict(torch_utils._DTYPE_UNSUPPORTED_DEVICES)
+    monkeypatch.setattr(torch_utils, "_DTYPE_UNSUPPORTED_DEVICES", known)
     monkeypatch.setattr(loading, "has_float64", lambda device: False)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import CLIPTextConfig, CLIPTokenizer
 
 from deforum_helpers.engines.demo.engine import MODEL_FOLDER
@@ -239,8 +239,8 @@ def z_image(folder: Path) -> None:
     )
 
 
-def flux2_klein(folder: Path, **entries: Any) -> None:
-    network = diffusers.Flux2Transformer2DModel(
+def _flux2_network(guidance_embeds: bool) -> Any:
+    return diffusers.Flux2Transformer2DModel(
         in_channels=16,
         num_layers=1,
         num_single_layers=1,
@@ -248,15 +248,80 @@ def flux2_klein(folder: Path, **entries: Any) -> None:
         num_attention_heads=2,
         joint_attention_dim=48,
         axes_dims_rope=(4, 4, 4, 4),
-        guidance_embeds=False,
+        guidance_embeds=guidance_embeds,
     )
+
+
+_MISTRAL_CHAT = (
+    "{{ bos_token }}{% for message in messages %}{% if message.role == 'system' %}"
+    "[SYSTEM_PROMPT]{{ message.content[0].text }}[/SYSTEM_PROMPT]"
+    "{% else %}[INST]{{ message.content[0].text }}[/INST]{% endif %}{% endfor %}"
+)
+
+
+def mistral_tokenizer() -> Any:
+    """Return a tokenizer of bytes that begins texts with a mark and pads them on the left."""
+    vocabulary = {byte: number for number, byte in enumerate(pre_tokenizers.ByteLevel.alphabet())}
+    marks = ["<s>", "</s>", "<pad>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"]
+    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.add_special_tokens(marks)
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", backend.token_to_id("<s>"))]
+    )
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        padding_side="left",
+        chat_template=_MISTRAL_CHAT,
+    )
+
+
+def flux2(folder: Path) -> None:
+    config = transformers.Mistral3Config(
+        text_config={
+            "model_type": "mistral",
+            "vocab_size": 280,
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_hidden_layers": 31,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "head_dim": 8,
+            "initializer_range": 0.5,
+        },
+        vision_config={
+            "model_type": "pixtral",
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "head_dim": 8,
+            "image_size": 32,
+            "patch_size": 16,
+        },
+    )
+    _save(
+        folder,
+        "Flux2Pipeline",
+        {"shift": 3.0, "use_dynamic_shifting": True},
+        vae=flux2_autoencoder(),
+        transformer=_flux2_network(guidance_embeds=True),
+        text_encoder=transformers.Mistral3ForConditionalGeneration(config),
+        tokenizer=mistral_tokenizer(),
+    )
+
+
+def flux2_klein(folder: Path, **entries: Any) -> None:
     _save(
         folder,
         "Flux2KleinPipeline",
         {"shift": 3.0, "use_dynamic_shifting": True},
         {"is_distilled": False, **entries},
         vae=flux2_autoencoder(),
-        transformer=network,
+        transformer=_flux2_network(guidance_embeds=False),
         text_encoder=qwen3(28, headed=True),
         tokenizer=qwen_tokenizer(),
     )
@@ -378,6 +443,142 @@ def qwen_image(folder: Path) -> None:
     )
 
 
+def gemma_tokenizer() -> Any:
+    """Return a tokenizer of letters that begins texts with a mark."""
+    letters = "▁abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ,.:;-+<>'()0123456789\n"
+    marks = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>")
+    vocabulary = {piece: number for number, piece in enumerate((*marks, *letters))}
+    tokenizer = transformers.GemmaTokenizer(vocab=vocabulary, merges=[])
+    tokenizer._tokenizer.post_processor = processors.TemplateProcessing(
+        single="<bos> $A", special_tokens=[("<bos>", vocabulary["<bos>"])]
+    )
+    return tokenizer
+
+
+def gemma2(layers: int) -> Any:
+    config = transformers.Gemma2Config(
+        vocab_size=90,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        sliding_window=1024,
+        initializer_range=0.5,
+    )
+    return transformers.Gemma2Model(config)
+
+
+def deep_autoencoder() -> Any:
+    return diffusers.AutoencoderDC(
+        latent_channels=4,
+        attention_head_dim=4,
+        encoder_block_types=("ResBlock", "EfficientViTBlock"),
+        decoder_block_types=("ResBlock", "EfficientViTBlock"),
+        encoder_block_out_channels=(8, 16),
+        decoder_block_out_channels=(8, 16),
+        encoder_layers_per_block=(1, 1),
+        decoder_layers_per_block=(1, 1),
+        encoder_qkv_multiscales=((), (5,)),
+        decoder_qkv_multiscales=((), (5,)),
+        scaling_factor=0.5,
+    )
+
+
+def _sana_network(**options: Any) -> Any:
+    return diffusers.SanaTransformer2DModel(
+        in_channels=4,
+        out_channels=4,
+        num_attention_heads=2,
+        attention_head_dim=8,
+        num_layers=2,
+        num_cross_attention_heads=2,
+        cross_attention_head_dim=8,
+        cross_attention_dim=16,
+        caption_channels=16,
+        **options,
+    )
+
+
+def sana(folder: Path) -> None:
+    scheduler = {
+        "flow_shift": 3.0,
+        "use_flow_sigmas": True,
+        "prediction_type": "flow_prediction",
+        "algorithm_type": "dpmsolver++",
+        "solver_order": 2,
+        "solver_type": "midpoint",
+    }
+    _save(
+        folder,
+        "SanaPipeline",
+        scheduler,
+        vae=deep_autoencoder(),
+        transformer=_sana_network(),
+        text_encoder=gemma2(2),
+        tokenizer=gemma_tokenizer(),
+    )
+
+
+def sana_sprint(folder: Path) -> None:
+    _save(
+        folder,
+        "SanaSprintPipeline",
+        {"prediction_type": "trigflow", "sigma_data": 0.5},
+        vae=deep_autoencoder(),
+        transformer=_sana_network(guidance_embeds=True, qk_norm="rms_norm_across_heads"),
+        text_encoder=gemma2(2),
+        tokenizer=gemma_tokenizer(),
+    )
+
+
+def pixart_sigma(folder: Path) -> None:
+    network = diffusers.PixArtTransformer2DModel(
+        num_attention_heads=2,
+        attention_head_dim=8,
+        in_channels=4,
+        out_channels=8,
+        num_layers=2,
+        cross_attention_dim=16,
+        sample_size=32,
+        caption_channels=32,
+    )
+    _save(
+        folder,
+        "PixArtSigmaPipeline",
+        {"prediction_type": "epsilon", "beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear"},
+        transformer=network,
+        text_encoder=t5(),
+        tokenizer=t5_tokenizer(),
+    )
+
+
+def lumina2(folder: Path) -> None:
+    network = diffusers.Lumina2Transformer2DModel(
+        sample_size=32,
+        in_channels=4,
+        hidden_size=24,
+        num_layers=1,
+        num_refiner_layers=1,
+        num_attention_heads=2,
+        num_kv_heads=1,
+        multiple_of=16,
+        axes_dim_rope=(4, 4, 4),
+        axes_lens=(300, 512, 512),
+        cap_feat_dim=16,
+    )
+    _save(
+        folder,
+        "Lumina2Pipeline",
+        {"shift": 6.0},
+        vae=autoencoder(shift=0.1),
+        transformer=network,
+        text_encoder=gemma2(3),
+        tokenizer=gemma_tokenizer(),
+    )
+
+
 def flux2_autoencoder() -> Any:
     vae = diffusers.AutoencoderKLFlux2(
         block_out_channels=(8, 16),
@@ -406,17 +607,19 @@ def _save(
         part.save_pretrained(str(folder / name))
         library = "diffusers" if type(part).__module__.startswith("diffusers") else "transformers"
         index[name] = [library, _class_name(name, part)]
-    flow = "shift" in scheduler
+    noised = scheduler.get("prediction_type") in ("epsilon", "v_prediction")
     (folder / "scheduler").mkdir()
-    config = dict(scheduler) if flow else {**_BETAS, **scheduler}
+    config = {**_BETAS, **scheduler} if noised else dict(scheduler)
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(config))
     (folder / "model_index.json").write_text(json.dumps(index))
 
 
 def _class_name(name: str, part: Any) -> str:
     if name.startswith("tokenizer"):
-        known = (CLIPTokenizer, transformers.Qwen2Tokenizer)
-        return type(part).__name__ if isinstance(part, known) else "T5TokenizerFast"
+        known = (CLIPTokenizer, transformers.Qwen2Tokenizer, transformers.GemmaTokenizer)
+        if isinstance(part, known):
+            return type(part).__name__
+        return "T5TokenizerFast" if part.chat_template is None else "PixtralProcessor"
     return type(part).__name__
 
 
@@ -441,16 +644,21 @@ MAKERS: Mapping[str, Callable[[Path], None]] = {
     "sd3": sd3,
     "flux": flux,
     "z-image": z_image,
+    "flux2": flux2,
     "flux2-klein": flux2_klein,
     "flux2-klein-distilled": flux2_klein_distilled,
     "sd35": sd35,
     "chroma": chroma,
     "qwen-image": qwen_image,
+    "sana": sana,
+    "sana-sprint": sana_sprint,
+    "pixart-sigma": pixart_sigma,
+    "lumina2": lumina2,
 }
 
 
 # Of a family that another kind stands for, where a test is about the parts of a model.
-VARIANTS = ("sd2", "lcm", "sd3", "flux2-klein-distilled")
+VARIANTS = ("sd2", "lcm", "sd3", "flux2-klein-distilled", "sana-sprint")
 
 
 def make(kind: str, folder: Path) -> Path:

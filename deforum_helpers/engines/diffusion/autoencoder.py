@@ -59,7 +59,7 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Autoencoder:
-    """A diffusers autoencoder, AutoencoderKL or AutoencoderTiny; `autoencoder_of` chooses the class."""
+    """A diffusers autoencoder: AutoencoderKL, AutoencoderTiny or AutoencoderDC; `autoencoder_of` chooses the class."""
 
     vae: Any
 
@@ -86,8 +86,8 @@ class Autoencoder:
         return self._normed(self._encoded(pixels).float())
 
     def _encoded(self, pixels: torch.Tensor) -> torch.Tensor:
-        encoded = self.vae.encode(pixels)
-        return encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+        encoded = self.vae.encode(pixels, return_dict=False)[0]
+        return encoded if isinstance(encoded, torch.Tensor) else encoded.mode()
 
     def _decoded(self, latents: torch.Tensor) -> torch.Tensor:
         return self.vae.decode(latents, return_dict=False)[0]

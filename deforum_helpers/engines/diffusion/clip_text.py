@@ -131,12 +131,14 @@ class T5Text:
         length: tokens that the network was trained with; shorter prompts are padded, longer ones cut.
         shown_padding: most tokens of padding that the network reads, after a text of which T5 itself reads none;
             None = both read it all.
+        lowered: whether prompts are read in small letters.
     """
 
     tokenizer: Any
     model: Any
     length: int
     shown_padding: int | None = None
+    lowered: bool = False
 
     def encode(self, text: str) -> torch.Tensor:
         """Return the token embeddings (1, T, width), T = length unless some padding is left out."""
@@ -144,7 +146,7 @@ class T5Text:
         weights: list[float] = []
         for piece in parse_attention(text):
             if piece.text is not None:
-                tokens = token_ids(self.tokenizer, piece.text)
+                tokens = token_ids(self.tokenizer, piece.text.lower() if self.lowered else piece.text)
                 ids += tokens
                 weights += [piece.weight] * len(tokens)
         ids, weights = ids[: self.length - 1], weights[: self.length - 1]

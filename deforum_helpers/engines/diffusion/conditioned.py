@@ -8,7 +8,13 @@ from typing import Literal
 import torch
 
 from deforum_helpers.engines.base import GenerateRequest, PromptBlend
-from deforum_helpers.engines.diffusion.conditioning import Conditioning, Guidance, blended, stacked
+from deforum_helpers.engines.diffusion.conditioning import (
+    Conditioning,
+    Guidance,
+    blended,
+    mean_of,
+    stacked,
+)
 from deforum_helpers.engines.diffusion.control_residuals import Unit
 from deforum_helpers.engines.diffusion.controlnet import with_units
 from deforum_helpers.engines.diffusion.families import Family, Scales, packed, unpacked
@@ -26,7 +32,7 @@ def guided_output(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return (guided, unguided) outputs, float32 like `latents` (1, C, h, w).
 
-    guided = away + scale * sum of weight * (towards - away), for some families at the length of `towards`. Without
+    guided = away + scale * sum of weight * (towards - away), for some families at the lengths of `towards`. Without
     `away`, prompts are averaged by weight.
 
     Args:
@@ -37,30 +43,28 @@ def guided_output(
         scales: CFG scales.
         cfg_factor: factor of the CFG scale; CFG++ has another range.
     """
-    texts = [conditioning for conditioning, _ in guidance.towards]
-    weights = [weight for _, weight in guidance.towards]
-    if guidance.away is None:
-        outputs = _predicted(family, latents, timestep, texts, scales)
-        total = sum(weights)
-        shares = [weight / total if total else 1 / len(weights) for weight in weights]
-        mean = sum(
-            (share * output for share, output in zip(shares, outputs, strict=True)), torch.zeros_like(latents)
-        )
-        return mean, mean
-    from_text = replace(guidance.away, towards=(False,))
-    away, *outputs = _predicted(family, latents, timestep, [from_text, *texts], scales)
+    from_texts = [replace(conditioning, towards=(False,)) for conditioning, _ in guidance.away]
+    texts = [*from_texts, *(conditioning for conditioning, _ in guidance.towards)]
+    outputs = _predicted(family, latents, timestep, texts, scales)
+    towards, weights = outputs[len(from_texts) :], [weight for _, weight in guidance.towards]
+    own = mean_of(towards, weights)
+    if not guidance.away:
+        return own, own
+    away = mean_of(outputs[: len(from_texts)], [weight for _, weight in guidance.away])
     guided = away
-    for output, weight in zip(outputs, weights, strict=True):
+    for output, weight in zip(towards, weights, strict=True):
         guided = guided + (output - away) * (weight * scales.cfg * cfg_factor)
-    if family.keeps_length:
-        guided = _with_lengths_of(guided, sum(outputs, torch.zeros_like(away)) / len(outputs))
+    if family.keeps_length is not None:
+        guided = _with_lengths_of(guided, own, family.keeps_length)
     return guided, away
 
 
-def _with_lengths_of(guided: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-    """Return `guided` with each 2x2 patch as long as that of `own`; both (1, C, h, w)."""
-    patches, lengths = packed(guided), packed(own).norm(dim=-1, keepdim=True)
-    return unpacked(patches * (lengths / patches.norm(dim=-1, keepdim=True).clamp_min(1e-12)), guided)
+def _with_lengths_of(guided: torch.Tensor, own: torch.Tensor, kept: Literal["patch", "row"]) -> torch.Tensor:
+    """Return `guided` with each 2x2 patch, or each row of a channel, as long as that of `own`; both (1, C, h, w)."""
+    parts, own_parts = (packed(guided), packed(own)) if kept == "patch" else (guided, own)
+    lengths = own_parts.norm(dim=-1, keepdim=True)
+    scaled = parts * (lengths / parts.norm(dim=-1, keepdim=True).clamp_min(1e-12))
+    return unpacked(scaled, guided) if kept == "patch" else scaled
 
 
 def _predicted(
@@ -121,7 +125,7 @@ class WeightedPrompts:
 
     @property
     def is_blend(self) -> bool:
-        """Whether two prompts are blended; their embeddings are then mixed into one."""
+        """Whether two prompts are blended."""
         return len(self.entries) > 1
 
 
@@ -160,16 +164,16 @@ class ConditionedNetwork:
             cfg_factor: factor of the CFG scale.
         """
         scale = self.request.cfg_scale
-        away = None
+        away: tuple[tuple[Conditioning, float], ...] = ()
         if scale != 1 and not self.model.family.guides_itself:
-            away = blended(self._texts(self.negative, step))
+            away = self._as_one(self._texts(self.negative, step, towards=False))
         return self._output(
             shown, timestep, step, steps, Guidance(self._towards(step), away), scale, cfg_factor
         )
 
     def unguided(self, shown: torch.Tensor, timestep: torch.Tensor, step: int, steps: int) -> torch.Tensor:
         """Return the network's output for the prompt alone, at a CFG scale of 1; the arguments are `guided`'s."""
-        return self._output(shown, timestep, step, steps, Guidance(self._towards(step), None), 1.0, 1.0)[0]
+        return self._output(shown, timestep, step, steps, Guidance(self._towards(step)), 1.0, 1.0)[0]
 
     def _output(
         self,
@@ -187,18 +191,35 @@ class ConditionedNetwork:
         return guided_output(family, shown, timestep, guidance, scales, cfg_factor)
 
     def _towards(self, step: int) -> tuple[tuple[Conditioning, float], ...]:
-        entries = self._texts(self.positive, step)
-        return ((blended(entries), 1.0),) if self.positive.is_blend else entries
+        entries = self._texts(self.positive, step, towards=True)
+        return self._as_one(entries) if self.positive.is_blend else entries
 
-    def _texts(self, prompts: WeightedPrompts, step: int) -> tuple[tuple[Conditioning, float], ...]:
+    def _as_one(
+        self, entries: tuple[tuple[Conditioning, float], ...]
+    ) -> tuple[tuple[Conditioning, float], ...]:
+        """Return texts blended into one; of texts whose lengths differ, the network's outputs are averaged instead.
+
+        A shorter text without padding has nothing to be continued with: already a small share of another prompt would
+        change all of the image.
+        """
+        shapes = {conditioning.tokens.shape for conditioning, _ in entries}
+        if len(shapes) > 1 and not self.model.family.pads_texts:
+            return entries
+        return ((blended(entries), 1.0),)
+
+    def _texts(
+        self, prompts: WeightedPrompts, step: int, towards: bool
+    ) -> tuple[tuple[Conditioning, float], ...]:
         return tuple(
-            (self._embedded(text_at_step(text, step, self.request.steps)), weight)
+            (self._embedded(text_at_step(text, step, self.request.steps), towards), weight)
             for text, weight in prompts.parts
         )
 
-    def _embedded(self, text: str) -> Conditioning:
+    def _embedded(self, text: str, towards: bool) -> Conditioning:
+        clip_skip = self.request.clip_skip
+
         def encode() -> Conditioning:
             self.model.need("text")
-            return self.model.family.encode(text, self.request.clip_skip)
+            return self.model.family.encode(text, clip_skip, towards)
 
-        return self.model.embeddings.get((text, self.request.clip_skip, self.loras), encode)
+        return self.model.embeddings.get((text, clip_skip, self.loras, towards), encode)

@@ -30,11 +30,11 @@ class Guidance:
 
     Args:
         towards: conditionings with their weights, which `AND` joins.
-        away: that of the negative prompt, or None without guidance.
+        away: those of the negative prompt, of whose outputs the mean is taken; empty without guidance.
     """
 
     towards: tuple[tuple[Conditioning, float], ...]
-    away: Conditioning | None
+    away: tuple[tuple[Conditioning, float], ...] = ()
 
 
 class EmbeddingCache:
@@ -74,17 +74,19 @@ def blended(entries: Sequence[tuple[Conditioning, float]]) -> Conditioning:
     A negative prompt joined by `AND` is guided away from as one: its parts blend here, whereas those of the
     positive prompt are evaluated one by one.
     """
-    total = sum(weight for _, weight in entries)
-    shares = [weight / total if total else 1 / len(entries) for _, weight in entries]
+    weights = [weight for _, weight in entries]
     length = max(entry.tokens.shape[1] for entry, _ in entries)
-    tokens = _mean([_lengthened(entry.tokens, length) for entry, _ in entries], shares)
+    tokens = mean_of([_lengthened(entry.tokens, length) for entry, _ in entries], weights)
     pooled = [entry.pooled for entry, _ in entries if entry.pooled is not None]
-    return Conditioning(tokens, _mean(pooled, shares) if pooled else None)
+    return Conditioning(tokens, mean_of(pooled, weights) if pooled else None)
 
 
-def _mean(tensors: Sequence[torch.Tensor], shares: Sequence[float]) -> torch.Tensor:
+def mean_of(tensors: Sequence[torch.Tensor], weights: Sequence[float]) -> torch.Tensor:
+    """Return the weighted mean of tensors of one shape; weights that cancel out count equally."""
     if len(tensors) == 1:
         return tensors[0]
+    total = sum(weights)
+    shares = [weight / total if total else 1 / len(weights) for weight in weights]
     return torch.stack([tensor * share for tensor, share in zip(tensors, shares, strict=True)]).sum(0)
 
 

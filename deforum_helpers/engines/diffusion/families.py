@@ -1,6 +1,7 @@
 """Families of networks behind one interface: encode a prompt, predict one sampling step.
 
-Stable Diffusion and Flux.1 are here, and what flow models share; the flow models since are in `families_flow`.
+Stable Diffusion, PixArt-Sigma and Flux.1 are here, and what flow models share; the flow models since are in
+`families_flow`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from deforum_helpers.engines.diffusion.control_residuals import Steering
 from deforum_helpers.engines.diffusion.sampling import NoiseModel
 from deforum_helpers.engines.diffusion.sigmas import NoiseTable
 from deforum_helpers.models.weights.checkpoints import Kind
+
+# What CFG keeps the length of: each 2x2 patch, each row of a channel, or nothing.
+KeptLength = Literal["patch", "row"] | None
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,24 @@ class Family(Protocol):
         """Whether the network takes the CFG scale as an input and needs no second evaluation."""
         ...
 
-    def encode(self, text: str, clip_skip: int) -> Conditioning:
-        """Return the embeddings of one text, without LoRA tags and step syntax."""
+    def encode(self, text: str, clip_skip: int, towards: bool = True) -> Conditioning:
+        """Return the embeddings of one text, without LoRA tags and step syntax.
+
+        Args:
+            text: of a prompt.
+            clip_skip: see `GenerateRequest`.
+            towards: whether the prompt is the positive one; some families instruct their text encoder only then.
+        """
         ...
 
     @property
-    def keeps_length(self) -> bool:
-        """Whether CFG keeps the length that each 2x2 patch of the network's output for the prompt has."""
+    def pads_texts(self) -> bool:
+        """Whether texts are padded to whole blocks. Of others, with their own lengths, no mean can be taken."""
+        ...
+
+    @property
+    def keeps_length(self) -> KeptLength:
+        """Which lengths of the network's output for the prompt CFG keeps."""
         ...
 
     @property
@@ -90,7 +105,8 @@ class StableDiffusion:
     pixels_per_cell: int
     latent_multiple: int = 1
     steering: Steering | None = None
-    keeps_length: bool = False
+    pads_texts: bool = True
+    keeps_length: KeptLength = None
     automatic_scheduler: str | None = None
 
     @property
@@ -102,7 +118,7 @@ class StableDiffusion:
         """LCM networks take the CFG scale as an input."""
         return self.unet.config.time_cond_proj_dim is not None
 
-    def encode(self, text: str, clip_skip: int) -> Conditioning:
+    def encode(self, text: str, clip_skip: int, towards: bool = True) -> Conditioning:
         encoded = [encoder.encode(text, clip_skip) for encoder in self.texts]
         tokens = torch.cat([tokens for tokens, _ in encoded], dim=-1)
         return Conditioning(tokens, encoded[-1][1] if self.kind == "sdxl" else None)
@@ -163,14 +179,15 @@ class StableDiffusion3:
 
     kind: Kind = "sd3"
     guides_itself: bool = False
-    keeps_length: bool = False
+    pads_texts: bool = True
+    keeps_length: KeptLength = None
     automatic_scheduler: str | None = None
 
     @property
     def latent_multiple(self) -> int:
         return int(self.transformer.config.patch_size)
 
-    def encode(self, text: str, clip_skip: int) -> Conditioning:
+    def encode(self, text: str, clip_skip: int, towards: bool = True) -> Conditioning:
         encoded = [encoder.encode(text, clip_skip) for encoder in self.texts]
         blocks = max(tokens.shape[1] for tokens, _ in encoded)
         clip = torch.cat([_padded(tokens, blocks, 1) for tokens, _ in encoded], dim=-1)
@@ -217,11 +234,12 @@ class Flux:
 
     kind: Kind = "flux"
     guides_itself: bool = False
-    keeps_length: bool = False
+    pads_texts: bool = True
+    keeps_length: KeptLength = None
     latent_multiple: int = 2
     automatic_scheduler: str | None = None
 
-    def encode(self, text: str, clip_skip: int) -> Conditioning:
+    def encode(self, text: str, clip_skip: int, towards: bool = True) -> Conditioning:
         return Conditioning(self.t5.encode(text), self.clip.encode(text, clip_skip)[1])
 
     def noise_model(self, latent_size: tuple[int, int], steps: int) -> NoiseModel:
@@ -246,6 +264,56 @@ class Flux:
             return_dict=False,
         )[0]
         return unpacked(output.float(), latents)
+
+
+@dataclass(frozen=True)
+class PixArtSigma:
+    """PixArt-Sigma: a transformer over 2x2 patches that predicts noise, and T5 without padding.
+
+    Args:
+        transformer: PixArtTransformer2DModel.
+        t5: T5, whose text is not padded.
+        scheduler_config: of the model.
+    """
+
+    transformer: Any
+    t5: T5Text
+    scheduler_config: Mapping[str, Any]
+
+    kind: Kind = "pixart-sigma"
+    guides_itself: bool = False
+    pads_texts: bool = False
+    keeps_length: KeptLength = None
+    # The training steps that its makers' pipeline takes, without the rounding to whole ones.
+    automatic_scheduler: str | None = "SGM Uniform"
+
+    @classmethod
+    def of_parts(cls, parts: Mapping[str, Any]) -> PixArtSigma:
+        t5 = T5Text(parts["tokenizer"], parts["text_encoder"], 300, shown_padding=0, lowered=True)
+        return cls(parts["transformer"], t5, parts["scheduler_config"])
+
+    @property
+    def latent_multiple(self) -> int:
+        return int(self.transformer.config.patch_size)
+
+    def encode(self, text: str, clip_skip: int, towards: bool = True) -> Conditioning:
+        return Conditioning(self.t5.encode(text))
+
+    def noise_model(self, latent_size: tuple[int, int], steps: int) -> NoiseModel:
+        return _noise_model_of_betas(self.scheduler_config, "sdxl")
+
+    def predict(
+        self, latents: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, scales: Scales
+    ) -> torch.Tensor:
+        output = self.transformer(
+            latents.to(self.transformer.dtype),
+            encoder_hidden_states=conditioning.tokens.to(self.transformer.dtype),
+            timestep=timestep.expand(len(latents)),
+            added_cond_kwargs={"resolution": None, "aspect_ratio": None},
+            return_dict=False,
+        )[0]
+        # The channels after the first half hold a variance, which no sampler here reads.
+        return output[:, : latents.shape[1]].float()
 
 
 def patch_count(latent_size: tuple[int, int]) -> int:
@@ -335,16 +403,17 @@ def shift_of(config: Mapping[str, Any], default: float, patches: int, exponent: 
 
 
 def noise_model_of_flow(
-    shift: float, count: int = 1000, last_level: tuple[int, float] | None = None
+    shift: float, count: int = 1000, last_level: tuple[int, float] | None = None, highest: float = 1.0
 ) -> NoiseModel:
-    """Return the noise of a flow model: `count` levels shift * s / (1 + (shift - 1) * s), s rising evenly to 1.
+    """Return the noise of a flow model: `count` levels shift * s / (1 + (shift - 1) * s), s rising evenly to `highest`.
 
     Args:
         shift: how far the levels are moved towards noise, 1 = not at all.
         count: training steps.
         last_level: (steps, level): the levels are stretched so that the last of so many even steps has that one.
+        highest: share of noise at which denoising begins, before the shift.
     """
-    share = np.arange(1, count + 1) / count
+    share = np.arange(1, count + 1) / count * highest
     levels = shift * share / (1 + (shift - 1) * share)
     if last_level is not None and last_level[0] > 1:
         last = shift / (last_level[0] + shift - 1)

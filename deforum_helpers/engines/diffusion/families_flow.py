@@ -5,16 +5,19 @@ A new family is a class here, a line in `FLOW_FAMILIES`, and its files in `model
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from deforum_helpers.engines.diffusion.clip_text import T5Text
 from deforum_helpers.engines.diffusion.conditioning import Conditioning
 from deforum_helpers.engines.diffusion.families import (
     Family,
+    KeptLength,
     Scales,
     noise_model_of_flow,
     packed,
@@ -25,10 +28,12 @@ from deforum_helpers.engines.diffusion.families import (
 )
 from deforum_helpers.engines.diffusion.language_text import LanguageText
 from deforum_helpers.engines.diffusion.sampling import NoiseModel
+from deforum_helpers.engines.diffusion.sigmas import NoiseTable
 from deforum_helpers.models.weights.checkpoints import Kind
 
 # The levels of the makers' own pipelines.
 AUTOMATIC_SCHEDULER = "Simple"
+_SANA_LENGTH = 300
 
 # One turn of a chat in Qwen's format, to which the model is about to answer.
 _QWEN_TURN = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
@@ -38,6 +43,36 @@ _QWEN_IMAGE_INSTRUCTION = (
     "relationships of the objects and background:<|im_end|>\n"
 )
 _NO_THOUGHTS = "<think>\n\n</think>\n\n"
+_MISTRAL_TURN = "[INST]{}[/INST]"
+# FLUX.2 dev was trained with this instruction before each prompt.
+_FLUX2_INSTRUCTION = (
+    "[SYSTEM_PROMPT]You are an AI that reasons about image descriptions. You give structured responses focusing on "
+    "object relationships, object\nattribution and actions without speculation.[/SYSTEM_PROMPT]"
+)
+# Sana and Lumina 2 were trained with these before each positive prompt.
+_SANA_INSTRUCTION = "\n".join(
+    (
+        "Given a user prompt, generate an 'Enhanced prompt' that provides detailed visual descriptions suitable for "
+        "image generation. Evaluate the level of detail in the user prompt:",
+        "- If the prompt is simple, focus on adding specifics about colors, shapes, sizes, textures, and spatial "
+        "relationships to create vivid and concrete scenes.",
+        "- If the prompt is already detailed, refine and enhance the existing details slightly without "
+        "overcomplicating.",
+        "Here are examples of how to transform or refine prompts:",
+        "- User Prompt: A cat sleeping -> Enhanced: A small, fluffy white cat curled up in a round shape, sleeping "
+        "peacefully on a warm sunny windowsill, surrounded by pots of blooming red flowers.",
+        "- User Prompt: A busy city street -> Enhanced: A bustling city street scene at dusk, featuring glowing "
+        "street lamps, a diverse crowd of people in colorful clothing, and a double-decker bus passing by towering "
+        "glass skyscrapers.",
+        "Please generate only the enhanced description for the prompt below and avoid including any additional "
+        "commentary or evaluations:",
+        "User Prompt: ",
+    )
+)
+_LUMINA_INSTRUCTION = (
+    "You are an assistant designed to generate superior images with the superior degree of image-text alignment based "
+    "on textual prompts or user prompts. <Prompt Start> "
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +93,8 @@ class ZImage:
 
     kind: Kind = "z-image"
     guides_itself: bool = False
-    keeps_length: bool = False
+    pads_texts: bool = False
+    keeps_length: KeptLength = None
     latent_multiple: int = 2
     automatic_scheduler: str | None = AUTOMATIC_SCHEDULER
 
@@ -67,7 +103,7 @@ class ZImage:
         text = LanguageText(parts["tokenizer"], parts["text_encoder"], _QWEN_TURN, 512)
         return cls(parts["transformer"], text, parts["scheduler_config"])
 
-    def encode(self, text: str, clip_skip: int) -> Conditioning:
+    def encode(self, text: str, clip_skip: int, towards: bool = True) -> Conditioning:
         return Conditioning(self.text.encode(text))
 
     def noise_model(self, latent_size: tuple[int, int], steps: int) -> NoiseModel:
@@ -107,9 +143,24 @@ class Flux2:
     guides_itself: bool
     kind: Kind
 
-    keeps_length: bool = False
+    pads_texts: bool = True
+    keeps_length: KeptLength = None
     latent_multiple: int = 2
     automatic_scheduler: str | None = AUTOMATIC_SCHEDULER
+
+    @classmethod
+    def dev(cls, parts: Mapping[str, Any]) -> Flux2:
+        tokenizer = parts["tokenizer"]
+        text = LanguageText(
+            tokenizer,
+            parts["text_encoder"],
+            tokenizer.bos_token + _FLUX2_INSTRUCTION + _MISTRAL_TURN,
+            512,
+            layers=(10, 20, 30),
+            padded="left",
+            marked=False,
+        )
+        return cls(parts["transformer"], text, parts["scheduler_config"], False, "flux2")
 
     @classmethod
     def klein(cls, parts: Mapping[str, Any]) -> Flux2:
@@ -119,12 +170,12 @@ class Flux2:
             _QWEN_TURN + _NO_THOUGHTS,
             512,
             layers=(9, 18, 27),
-            padded=True,
+            padded="right",
         )
         distilled = bool(parts["pipeline_config"].get("is_distilled", False))
         return cls(parts["transformer"], text, parts["scheduler_config"], distilled, "flux2-klein")
 
-    def encode(self, text: str, clip_skip: int) -> Conditioning:
+    def encode(self, text: str, clip_skip: int, towards: bool = True) -> Conditioning:
         return Conditioning(self.text.encode(text))
 
     def noise_model(self, latent_size: tuple[int, int], steps: int) -> NoiseModel:
@@ -183,7 +234,8 @@ class Chroma:
 
     kind: Kind = "chroma"
     guides_itself: bool = False
-    keeps_length: bool = False
+    pads_texts: bool = False
+    keeps_length: KeptLength = None
     latent_multiple: int = 2
     automatic_scheduler: str | None = AUTOMATIC_SCHEDULER
 
@@ -193,7 +245,7 @@ class Chroma:
         t5 = T5Text(parts["tokenizer"], parts["text_encoder"], 512, shown_padding=1)
         return cls(parts["transformer"], t5, parts["scheduler_config"])
 
-    def encode(self, text: str, clip_skip: int) -> Conditioning:
+    def encode(self, text: str, clip_skip: int, towards: bool = True) -> Conditioning:
         return Conditioning(self.t5.encode(text))
 
     def noise_model(self, latent_size: tuple[int, int], steps: int) -> NoiseModel:
@@ -230,7 +282,8 @@ class QwenImage:
 
     kind: Kind = "qwen-image"
     guides_itself: bool = False
-    keeps_length: bool = True
+    pads_texts: bool = False
+    keeps_length: KeptLength = "patch"
     latent_multiple: int = 2
     automatic_scheduler: str | None = AUTOMATIC_SCHEDULER
 
@@ -246,7 +299,7 @@ class QwenImage:
         )
         return cls(parts["transformer"], text, parts["scheduler_config"])
 
-    def encode(self, text: str, clip_skip: int) -> Conditioning:
+    def encode(self, text: str, clip_skip: int, towards: bool = True) -> Conditioning:
         return Conditioning(self.text.encode(text))
 
     def noise_model(self, latent_size: tuple[int, int], steps: int) -> NoiseModel:
@@ -273,9 +326,202 @@ class QwenImage:
         return unpacked(output.float(), latents)
 
 
+@dataclass(frozen=True)
+class SanaText:
+    """Gemma 2 as Sana reads it: positive prompts after an instruction of which little is read, negative ones alone.
+
+    Args:
+        towards, away: the encoder of positive and of negative prompts.
+    """
+
+    towards: LanguageText
+    away: LanguageText
+
+    @classmethod
+    def of_parts(cls, parts: Mapping[str, Any]) -> SanaText:
+        tokenizer, model = parts["tokenizer"], parts["text_encoder"]
+        instruction = len(tokenizer(_SANA_INSTRUCTION).input_ids)
+        plain = LanguageText(tokenizer, model, "{}", _SANA_LENGTH, layers=(-1,), lowered=True)
+        # Of the instruction the network reads the first and the last token.
+        instructed = replace(
+            plain,
+            form=_SANA_INSTRUCTION + "{}",
+            length=instruction + _SANA_LENGTH - 2,
+            dropped=instruction - 1,
+            keeps_first=True,
+        )
+        return cls(instructed, plain)
+
+    def encode(self, text: str, towards: bool) -> torch.Tensor:
+        """Return the token embeddings (1, T, width)."""
+        return (self.towards if towards else self.away).encode(text)
+
+
+@dataclass(frozen=True)
+class Sana:
+    """Sana: a transformer over single cells, of which each is 32 pixels wide, and Gemma 2.
+
+    Args:
+        transformer: SanaTransformer2DModel.
+        text: Gemma 2.
+        scheduler_config: of the model.
+    """
+
+    transformer: Any
+    text: SanaText
+    scheduler_config: Mapping[str, Any]
+
+    kind: Kind = "sana"
+    guides_itself: bool = False
+    pads_texts: bool = False
+    keeps_length: KeptLength = None
+    automatic_scheduler: str | None = AUTOMATIC_SCHEDULER
+
+    @classmethod
+    def of_parts(cls, parts: Mapping[str, Any]) -> Sana:
+        return cls(parts["transformer"], SanaText.of_parts(parts), parts["scheduler_config"])
+
+    @property
+    def latent_multiple(self) -> int:
+        return int(self.transformer.config.patch_size)
+
+    def encode(self, text: str, clip_skip: int, towards: bool = True) -> Conditioning:
+        return Conditioning(self.text.encode(text, towards))
+
+    def noise_model(self, latent_size: tuple[int, int], steps: int) -> NoiseModel:
+        return noise_model_of_flow(float(self.scheduler_config.get("flow_shift", 3.0)), highest=0.999)
+
+    def predict(
+        self, latents: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, scales: Scales
+    ) -> torch.Tensor:
+        # It was trained at whole steps; the margin keeps a rounding error from being taken for the step below.
+        whole = torch.floor(timestep + 1e-3) * self.transformer.config.timestep_scale
+        output = self.transformer(
+            latents.to(self.transformer.dtype),
+            encoder_hidden_states=conditioning.tokens.to(self.transformer.dtype),
+            timestep=whole.expand(len(latents)),
+            return_dict=False,
+        )[0]
+        return output[:, : latents.shape[1]].float()
+
+
+@dataclass(frozen=True)
+class SanaSprint:
+    """Sana-Sprint: Sana as a consistency model of one to four steps, which takes the CFG scale as an input.
+
+    It was trained at angles between image (0) and noise (pi / 2), which are the levels of a flow model:
+    s = sin / (sin + cos). There its estimate of the clean image is x - s * output, as a flow model's.
+
+    Args:
+        transformer: SanaTransformer2DModel.
+        text: Gemma 2.
+    """
+
+    transformer: Any
+    text: SanaText
+
+    kind: Kind = "sana-sprint"
+    guides_itself: bool = True
+    pads_texts: bool = False
+    keeps_length: KeptLength = None
+    automatic_scheduler: str | None = AUTOMATIC_SCHEDULER
+
+    @classmethod
+    def of_parts(cls, parts: Mapping[str, Any]) -> SanaSprint:
+        return cls(parts["transformer"], SanaText.of_parts(parts))
+
+    @property
+    def latent_multiple(self) -> int:
+        return int(self.transformer.config.patch_size)
+
+    def encode(self, text: str, clip_skip: int, towards: bool = True) -> Conditioning:
+        return Conditioning(self.text.encode(text, towards))
+
+    def noise_model(self, latent_size: tuple[int, int], steps: int) -> NoiseModel:
+        # Evenly spaced angles, but the second of two steps begins at the one that its makers found best.
+        middle = 1.3 if steps == 2 else math.pi / 4
+        angles = np.interp(np.arange(1, 1001) / 1000, (0, 0.5, 1), (0, middle, math.pi / 2))
+        return NoiseModel(NoiseTable(np.sin(angles) / (np.sin(angles) + np.cos(angles)), flow=True))
+
+    def predict(
+        self, latents: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, scales: Scales
+    ) -> torch.Tensor:
+        guidance = None
+        config = self.transformer.config
+        if config.guidance_embeds:
+            scale = scales.cfg * config.guidance_embeds_scale
+            guidance = torch.full((len(latents),), scale, device=latents.device)
+        output = self.transformer(
+            latents.to(self.transformer.dtype),
+            encoder_hidden_states=conditioning.tokens.to(self.transformer.dtype),
+            timestep=timestep.expand(len(latents)) / 1000,
+            guidance=guidance,
+            return_dict=False,
+        )[0]
+        return output[:, : latents.shape[1]].float()
+
+
+@dataclass(frozen=True)
+class Lumina2:
+    """Lumina 2: one sequence of text and 2x2 patches, which the network makes itself, and Gemma 2.
+
+    Its time runs from noise (0) to image (1), and it predicts image minus noise.
+
+    Args:
+        transformer: Lumina2Transformer2DModel.
+        instructed: Gemma 2, which is told what it is for; reads positive prompts.
+        plain: the same without instruction; reads negative prompts.
+        scheduler_config: of the model.
+    """
+
+    transformer: Any
+    instructed: LanguageText
+    plain: LanguageText
+    scheduler_config: Mapping[str, Any]
+
+    kind: Kind = "lumina2"
+    guides_itself: bool = False
+    pads_texts: bool = False
+    keeps_length: KeptLength = "row"
+    automatic_scheduler: str | None = AUTOMATIC_SCHEDULER
+
+    @classmethod
+    def of_parts(cls, parts: Mapping[str, Any]) -> Lumina2:
+        plain = LanguageText(parts["tokenizer"], parts["text_encoder"], "{}", 256)
+        instructed = replace(plain, form=_LUMINA_INSTRUCTION + "{}")
+        return cls(parts["transformer"], instructed, plain, parts["scheduler_config"])
+
+    @property
+    def latent_multiple(self) -> int:
+        return int(self.transformer.config.patch_size)
+
+    def encode(self, text: str, clip_skip: int, towards: bool = True) -> Conditioning:
+        return Conditioning((self.instructed if towards else self.plain).encode(text))
+
+    def noise_model(self, latent_size: tuple[int, int], steps: int) -> NoiseModel:
+        return noise_model_of_flow(shift_of(self.scheduler_config, 6.0, patch_count(latent_size)))
+
+    def predict(
+        self, latents: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, scales: Scales
+    ) -> torch.Tensor:
+        tokens = conditioning.tokens.to(self.transformer.dtype)
+        output = self.transformer(
+            hidden_states=latents.to(self.transformer.dtype),
+            timestep=1 - timestep.expand(len(latents)) / 1000,
+            encoder_hidden_states=tokens,
+            encoder_attention_mask=torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device),
+            return_dict=False,
+        )[0]
+        return -output.float()
+
+
 FLOW_FAMILIES: Mapping[Kind, Callable[[Mapping[str, Any]], Family]] = {
     "z-image": ZImage.of_parts,
+    "flux2": Flux2.dev,
     "flux2-klein": Flux2.klein,
     "chroma": Chroma.of_parts,
     "qwen-image": QwenImage.of_parts,
+    "sana": Sana.of_parts,
+    "sana-sprint": SanaSprint.of_parts,
+    "lumina2": Lumina2.of_parts,
 }

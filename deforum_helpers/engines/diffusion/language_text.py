@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -30,9 +30,11 @@ class LanguageText:
         form: the text around the prompt that the network was trained with; "{}" is the prompt.
         length: most tokens; longer texts are cut.
         layers: numbers of the hidden layers whose embeddings are joined, negative from the end.
-        padded: whether texts are padded to `length`, and the network reads the padding too.
+        padded: side on which texts are padded to `length`, where the network reads the padding too; None = neither.
         dropped: tokens of `form` before the prompt that the network does not read.
+        keeps_first: whether the network reads the first token nevertheless.
         marked: whether the tokenizer adds its own marks at the ends of a text.
+        lowered: whether prompts are read in small letters.
     """
 
     tokenizer: Any
@@ -40,15 +42,19 @@ class LanguageText:
     form: str
     length: int
     layers: tuple[int, ...] = (-2,)
-    padded: bool = False
+    padded: Literal["left", "right"] | None = None
     dropped: int = 0
+    keeps_first: bool = False
     marked: bool = True
+    lowered: bool = False
 
     def encode(self, text: str) -> torch.Tensor:
         """Return the token embeddings (1, T, width * layers)."""
+        plain = plain_text(text)
         encoded = self.tokenizer(
-            self.form.replace("{}", plain_text(text)),
+            self.form.replace("{}", plain.lower().strip() if self.lowered else plain),
             padding="max_length" if self.padded else False,
+            padding_side=self.padded,
             max_length=self.length,
             truncation=True,
             add_special_tokens=self.marked,
@@ -60,4 +66,6 @@ class LanguageText:
             output_hidden_states=True,
             use_cache=False,
         ).hidden_states
-        return torch.cat([hidden[layer] for layer in self.layers], dim=-1)[:, self.dropped :]
+        tokens = torch.cat([hidden[layer] for layer in self.layers], dim=-1)
+        read = tokens[:, self.dropped :]
+        return torch.cat([tokens[:, :1], read], dim=1) if self.keeps_first else read

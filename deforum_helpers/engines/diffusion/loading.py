@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,13 @@ from deforum_helpers.engines import messages
 from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, autoencoder_of
 from deforum_helpers.engines.diffusion.clip_text import ClipText, T5Text
 from deforum_helpers.engines.diffusion.conditioning import EmbeddingCache
-from deforum_helpers.engines.diffusion.families import Family, Flux, StableDiffusion, StableDiffusion3
+from deforum_helpers.engines.diffusion.families import (
+    Family,
+    Flux,
+    PixArtSigma,
+    StableDiffusion,
+    StableDiffusion3,
+)
 from deforum_helpers.engines.diffusion.families_flow import FLOW_FAMILIES
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.engines.diffusion.residency import Modules, Residency, Role
@@ -81,9 +86,6 @@ _log = logging.getLogger(__name__)
 # Files fetched from a hub repository: never Python files, never pickles.
 _HUB_PATTERNS = ["*.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors"]
 
-# Modules of diffusers that compute in float64 on any device but those that diffusers knows to have none.
-_FLOAT64_TABLES = ("FluxPosEmbed", "Flux2PosEmbed")
-
 # Errors that libraries raise for damaged files and weights that do not fit.
 LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, AttributeError)
 
@@ -94,9 +96,13 @@ PIPELINE_OF: Mapping[Kind, str] = {
     "sd3": "StableDiffusion3Pipeline",
     "flux": "FluxPipeline",
     "z-image": "ZImagePipeline",
+    "flux2": "Flux2Pipeline",
     "flux2-klein": "Flux2KleinPipeline",
     "chroma": "ChromaPipeline",
     "qwen-image": "QwenImagePipeline",
+    "sana": "SanaPipeline",
+    "sana-sprint": "SanaSprintPipeline",
+    "lumina2": "Lumina2Pipeline",
 }
 
 
@@ -216,20 +222,19 @@ def _ready(parts: Mapping[str, Any], device: torch.device) -> None:
         elif name == "unet":
             channels_last(part)
         elif name == "transformer" and not has_float64(device):
-            _compute_tables_on_cpu(part)
+            _without_float64(part, device)
 
 
-def _compute_tables_on_cpu(transformer: torch.nn.Module) -> None:
-    """Let a transformer compute its table of places on the CPU, which happens in float64."""
+def _without_float64(transformer: torch.nn.Module, device: torch.device) -> None:
+    """Let a transformer compute its tables of places in float32, as diffusers does for the devices that it knows."""
+    from diffusers.utils import torch_utils
+
+    known: dict[torch.dtype, frozenset[str]] = getattr(torch_utils, "_DTYPE_UNSUPPORTED_DEVICES", {})
+    known[torch.float64] = known.get(torch.float64, frozenset()) | {device.type}
     for module in transformer.modules():
-        if type(module).__name__ in _FLOAT64_TABLES:
-            module.forward = partial(_tables_of_cpu, module.forward)  # type: ignore[method-assign]
-
-
-def _tables_of_cpu(
-    compute: Callable[[torch.Tensor], tuple[torch.Tensor, ...]], places: torch.Tensor
-) -> tuple[torch.Tensor, ...]:
-    return tuple(table.to(places.device) for table in compute(places.cpu()))
+        tables = getattr(module, "freqs_cis", None)
+        if isinstance(tables, list):
+            module.freqs_cis = [table.to(torch.complex64) for table in tables]  # type: ignore[assignment]
 
 
 def prepare_vae(vae: Any) -> None:
@@ -256,6 +261,8 @@ def _family(parts: Mapping[str, Any], kind: Kind, factor: int, latent_multiple: 
     config = parts["scheduler_config"]
     if kind in FLOW_FAMILIES:
         return FLOW_FAMILIES[kind](parts)
+    if kind == "pixart-sigma":
+        return PixArtSigma.of_parts(parts)
     if kind == "sd":
         clip = ClipText(parts["tokenizer"], parts["text_encoder"])
         return StableDiffusion(parts["unet"], (clip,), config, factor, latent_multiple)
@@ -302,6 +309,9 @@ def _load_part(folder: Path, component: str, library: str, class_name: str, dtyp
     import transformers
 
     loader = getattr(diffusers if library == "diffusers" else transformers, class_name)
+    if class_name == "PixtralProcessor":
+        # Only its tokenizer is needed; for images it would ask for torchvision.
+        loader = transformers.PreTrainedTokenizerFast
     options: dict[str, Any] = {"subfolder": component, "local_files_only": True}
     if not component.startswith("tokenizer"):
         options["use_safetensors"] = True

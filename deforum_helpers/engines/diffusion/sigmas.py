@@ -107,7 +107,12 @@ def at_training_steps(table: NoiseTable, levels: np.ndarray) -> np.ndarray:
 
 
 def below_pure_noise(levels: np.ndarray) -> np.ndarray:
-    """Return levels of a flow model with those above 0.999 spread evenly from there down to the next one."""
+    """Return levels of a flow model with those above 0.999 spread evenly from there down to the next one.
+
+    Levels that begin below 1 stay as they are.
+    """
+    if levels[0] < 1:
+        return levels
     crowded = int((levels > 0.999).sum())
     spread = np.linspace(0.999, levels[crowded], crowded, endpoint=False)
     return np.concatenate([spread, levels[crowded:]])

@@ -33,11 +33,18 @@ PIPELINES: Mapping[str, Kind] = {
     "FluxImg2ImgPipeline": "flux",
     "ZImagePipeline": "z-image",
     "ZImageImg2ImgPipeline": "z-image",
+    "Flux2Pipeline": "flux2",
     "Flux2KleinPipeline": "flux2-klein",
     "ChromaPipeline": "chroma",
     "ChromaImg2ImgPipeline": "chroma",
     "QwenImagePipeline": "qwen-image",
     "QwenImageImg2ImgPipeline": "qwen-image",
+    "SanaPipeline": "sana",
+    "SanaSprintPipeline": "sana-sprint",
+    "SanaSprintImg2ImgPipeline": "sana-sprint",
+    "PixArtSigmaPipeline": "pixart-sigma",
+    "Lumina2Pipeline": "lumina2",
+    "Lumina2Text2ImgPipeline": "lumina2",
 }
 
 # What sentences call a kind.
@@ -47,20 +54,31 @@ TITLES: Mapping[Kind, str] = {
     "sd3": "Stable Diffusion 3",
     "flux": "Flux.1",
     "z-image": "Z-Image",
+    "flux2": "FLUX.2 dev",
     "flux2-klein": "FLUX.2 klein",
     "chroma": "Chroma",
     "qwen-image": "Qwen-Image",
+    "sana": "Sana",
+    "sana-sprint": "Sana-Sprint",
+    "pixart-sigma": "PixArt-Sigma",
+    "lumina2": "Lumina 2",
 }
 
 # The kinds without a U-Net.
 TRANSFORMERS = frozenset(kind for kind in TITLES if kind not in ("sd", "sdxl"))
 # The kinds whose text encoder is a language model, which knows no weights of words.
-LANGUAGE_MODELS: frozenset[Kind] = frozenset({"z-image", "flux2-klein", "qwen-image"})
+LANGUAGE_MODELS: frozenset[Kind] = frozenset(
+    {"z-image", "flux2", "flux2-klein", "qwen-image", "sana", "sana-sprint", "lumina2"}
+)
+# The kinds for which diffusers loads no LoRAs.
+WITHOUT_LORAS: frozenset[Kind] = frozenset({"pixart-sigma"})
 
 _CLIP = ("CLIPTextModel", "CLIPTextModelWithProjection")
 _CLIP_TOKENIZER = ("CLIPTokenizer", "CLIPTokenizerFast")
 _T5_TOKENIZER = ("T5Tokenizer", "T5TokenizerFast")
 _QWEN_TOKENIZER = ("Qwen2Tokenizer", "Qwen2TokenizerFast")
+_GEMMA = ("Gemma2Model", "Gemma2ForCausalLM")
+_GEMMA_TOKENIZER = ("GemmaTokenizer", "GemmaTokenizerFast")
 _VAE = ("AutoencoderKL", "AutoencoderTiny")
 
 # Kind -> its components -> their supported classes; nothing else in a folder's index is loaded.
@@ -103,6 +121,12 @@ _COMPONENTS: Mapping[Kind, Mapping[str, tuple[str, ...]]] = {
         "text_encoder": ("Qwen3Model", "Qwen3ForCausalLM"),
         "tokenizer": _QWEN_TOKENIZER,
     },
+    "flux2": {
+        "vae": ("AutoencoderKLFlux2",),
+        "transformer": ("Flux2Transformer2DModel",),
+        "text_encoder": ("Mistral3ForConditionalGeneration",),
+        "tokenizer": ("PixtralProcessor",),
+    },
     "flux2-klein": {
         "vae": ("AutoencoderKLFlux2",),
         "transformer": ("Flux2Transformer2DModel",),
@@ -120,6 +144,31 @@ _COMPONENTS: Mapping[Kind, Mapping[str, tuple[str, ...]]] = {
         "transformer": ("QwenImageTransformer2DModel",),
         "text_encoder": ("Qwen2_5_VLForConditionalGeneration",),
         "tokenizer": _QWEN_TOKENIZER,
+    },
+    "sana": {
+        "vae": ("AutoencoderDC",),
+        "transformer": ("SanaTransformer2DModel",),
+        "text_encoder": _GEMMA,
+        "tokenizer": _GEMMA_TOKENIZER,
+    },
+    "sana-sprint": {
+        "vae": ("AutoencoderDC",),
+        "transformer": ("SanaTransformer2DModel",),
+        "text_encoder": _GEMMA,
+        "tokenizer": _GEMMA_TOKENIZER,
+    },
+    "pixart-sigma": {
+        "vae": _VAE,
+        # Published under the name of the class that it was split off from.
+        "transformer": ("PixArtTransformer2DModel", "Transformer2DModel"),
+        "text_encoder": ("T5EncoderModel",),
+        "tokenizer": _T5_TOKENIZER,
+    },
+    "lumina2": {
+        "vae": _VAE,
+        "transformer": ("Lumina2Transformer2DModel",),
+        "text_encoder": _GEMMA,
+        "tokenizer": _GEMMA_TOKENIZER,
     },
 }
 # Without these a model works; without any other of its components it does not.

@@ -44,6 +44,8 @@ def few_steps_of(name: str, index: Mapping[str, Any]) -> FewSteps | None:
     """
     if index.get("_class_name") == "LatentConsistencyModelPipeline":
         return FewSteps("LCM", 12, cfg="input")
+    if str(index.get("_class_name")).startswith("SanaSprint"):
+        return FewSteps("Sprint", 8, cfg="input")
     if index.get("is_distilled") is True:
         return FewSteps("distilled", 8, cfg="unread")
     words = re.split(r"[^a-z]+", _STYLE.sub("", name).casefold())

@@ -14,7 +14,21 @@ from typing import Literal, get_args
 
 from deforum_helpers.models.weights.headers import TensorHeader, gguf_header, safetensors_header
 
-Kind = Literal["sd", "sdxl", "sd3", "flux", "z-image", "flux2-klein", "chroma", "qwen-image"]
+Kind = Literal[
+    "sd",
+    "sdxl",
+    "sd3",
+    "flux",
+    "z-image",
+    "flux2",
+    "flux2-klein",
+    "chroma",
+    "qwen-image",
+    "sana",
+    "sana-sprint",
+    "pixart-sigma",
+    "lumina2",
+]
 
 Component = Literal[
     "checkpoint",
