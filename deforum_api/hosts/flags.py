@@ -12,7 +12,8 @@ from deforum_api.hosts.webui_flags import preload
 from deforum_api.http.security import split_list
 from deforum_api.queue.ray.settings import RaySettings, address_problem, ray_problem
 from deforum_helpers.engines.memory import AUTO, OFFLOAD_CHOICES
-from deforum_helpers.engines.registry import lacks_checkpoint, own_engines
+from deforum_helpers.engines.part_options import add_part_options, model_parts, part_words
+from deforum_helpers.engines.registry import declared, default_engine, lacks_checkpoint, own_engines
 
 DEFAULT_PORT = 7860
 BUG_REPORT = "deforum-debug.zip"
@@ -49,7 +50,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--api-auth", default="", metavar="USER:PASSWORD[,...]", help="require one of these logins")
     add("--insecure", action="store_true", help="allow --listen without --api-auth")
     add("--cors-allow-origins", default="", metavar="ORIGIN[,...]", help="web pages that may use the API")
-    add("--ckpt", default="", metavar="PATH_OR_NAME", help="model folder, .safetensors file or hub id")
+    add(
+        "--ckpt",
+        default="",
+        metavar="PATH_OR_NAME",
+        help="model folder, .safetensors or GGUF file, or hub id",
+    )
+    add_part_options(parser)
     add("--allow-download", action="store_true", help="allow a hub id to be downloaded")
     engines = own_engines()
     add(
@@ -138,6 +145,9 @@ def flag_problem(flags: argparse.Namespace) -> str | None:
     asked = flags.deforum_engine
     if asked and lacks_checkpoint(asked, flags.ckpt):
         return messages.ENGINE_WITHOUT_CHECKPOINT(engine=asked)
+    parts = model_parts(flags)
+    if parts and not declared(asked or default_engine(flags.ckpt)).takes_checkpoint:
+        return messages.PARTS_WITHOUT_CHECKPOINT(flags=", ".join(part_words(parts)[::2]))
     if flags.deforum_terminate_after_run_now and not flags.deforum_run_now:
         return messages.NOTHING_TO_RUN()
     if flags.deforum_ray:

@@ -20,6 +20,10 @@ ENGINE_WITHOUT_CHECKPOINT = Message(
     "engine_without_checkpoint",
     "--deforum-engine {engine} requires --ckpt with a model folder or a .safetensors file.",
 )
+PARTS_WITHOUT_CHECKPOINT = Message(
+    "parts_without_checkpoint",
+    "{flags} replaces components of a checkpoint; name its folder, or the file of its transformer, with --ckpt.",
+)
 NOTHING_TO_RUN = Message(
     "nothing_to_run",
     "--deforum-terminate-after-run-now requires --deforum-run-now with the settings files to render.",

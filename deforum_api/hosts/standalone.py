@@ -45,6 +45,7 @@ from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.core.files.scratch import DROPPED, ScratchFolder
 from deforum_helpers.core.progress_line import LogLines
 from deforum_helpers.core.torch_environment import let_cpu_replace_missing_operators
+from deforum_helpers.engines.part_options import model_parts
 from deforum_helpers.pipeline.host_facts import check_checkpoint, own_engine, own_facts
 from deforum_helpers.pipeline.prepare import HostFacts
 from deforum_helpers.ui.service import Event
@@ -122,7 +123,7 @@ def chosen_engine(flags: Namespace) -> str:
         ModelError: its checkpoint cannot be used.
     """
     engine = own_engine(flags.deforum_engine, flags.ckpt)
-    check_checkpoint(engine, flags.ckpt, flags.allow_download)
+    check_checkpoint(engine, flags.ckpt, flags.allow_download, model_parts(flags))
     return engine
 
 
@@ -290,7 +291,8 @@ def configure_log() -> None:
 
 
 def _facts(flags: Namespace, engine: str) -> HostFacts:
-    return own_facts(engine, flags.ckpt or None, Path(flags.deforum_outdir).expanduser())
+    root = Path(flags.deforum_outdir).expanduser()
+    return own_facts(engine, flags.ckpt or None, root, parts=model_parts(flags))
 
 
 def _engine(name: str, flags: Namespace) -> Any:
@@ -301,6 +303,7 @@ def _engine(name: str, flags: Namespace) -> Any:
         checkpoint=flags.ckpt or None,
         allow_download=flags.allow_download,
         offload=flags.deforum_offload,
+        parts=model_parts(flags),
     )
 
 
@@ -309,7 +312,12 @@ def _executor(facts: HostFacts, engine: str, flags: Namespace) -> RayExecutor | 
     if settings is None:
         return None
     setup = WorkerSetup(
-        engine, flags.ckpt or None, flags.allow_download, facts.output_root, offload=flags.deforum_offload
+        engine,
+        flags.ckpt or None,
+        flags.allow_download,
+        facts.output_root,
+        parts=model_parts(flags),
+        offload=flags.deforum_offload,
     )
     return RayExecutor(settings, setup, local_executor(facts))
 

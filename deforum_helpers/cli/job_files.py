@@ -12,7 +12,8 @@ from typing import Any
 from deforum_helpers.cli import messages
 from deforum_helpers.core.errors import ModelError, Problem, SettingsError, group_problems, summary_of
 from deforum_helpers.core.progress_line import above_progress
-from deforum_helpers.engines.registry import lacks_checkpoint
+from deforum_helpers.engines.part_options import model_parts, part_words
+from deforum_helpers.engines.registry import declared, lacks_checkpoint
 from deforum_helpers.output.metadata import read_settings
 from deforum_helpers.pipeline.host_facts import check_checkpoint, own_engine, own_facts
 from deforum_helpers.pipeline.prepare import HostFacts, Prepared, prepare
@@ -37,12 +38,15 @@ def check_engine(options: argparse.Namespace) -> None:
     name = engine_name(options)
     if lacks_checkpoint(name, options.ckpt):
         raise ModelError(messages.CKPT_MISSING(engine=name))
-    check_checkpoint(name, options.ckpt, options.allow_download)
+    parts = model_parts(options)
+    if parts and not declared(name).takes_checkpoint:
+        raise ModelError(messages.PARTS_WITHOUT_CKPT(options=", ".join(part_words(parts)[::2])))
+    check_checkpoint(name, options.ckpt, options.allow_download, parts)
 
 
 def host_facts(options: argparse.Namespace, output_root: Path) -> HostFacts:
     """Return the facts about this command line as a host."""
-    return own_facts(engine_name(options), options.ckpt, output_root, "command line")
+    return own_facts(engine_name(options), options.ckpt, output_root, "command line", model_parts(options))
 
 
 def read_submitted(path: Path, changes: list[str]) -> dict[str, Any]:

@@ -26,6 +26,10 @@ CKPT_MISSING = Message(
     "ckpt_option_missing",
     "The engine {engine!r} needs --ckpt with a diffusers folder or a .safetensors file.",
 )
+PARTS_WITHOUT_CKPT = Message(
+    "parts_without_ckpt",
+    "{options} replaces components of a checkpoint; name its folder, or the file of its transformer, with --ckpt.",
+)
 SET_OPTION = Message("set_option", "--set {name}: this is a host option, not a setting; use --option.")
 SET_UNKNOWN = Message("set_unknown", "--set {name}: unknown setting; {advice}")
 SEE_SETTINGS = Message("see_settings", "docs/settings.md lists all settings.")

@@ -10,6 +10,7 @@ from pathlib import Path
 from deforum_helpers.cli import messages
 from deforum_helpers.core.progress_line import ProgressLine
 from deforum_helpers.engines.memory import AUTO, OFFLOAD_CHOICES
+from deforum_helpers.engines.part_options import add_part_options
 from deforum_helpers.engines.registry import own_engines
 
 Run = Callable[[argparse.Namespace], int]
@@ -95,8 +96,9 @@ def _add_shared_options(parser: argparse.ArgumentParser) -> None:
         help="what generates frames (default: diffusers with --ckpt, else demo)",
     )
     parser.add_argument(
-        "--ckpt", metavar="PATH_OR_NAME", help="diffusers folder, .safetensors file or hub id"
+        "--ckpt", metavar="PATH_OR_NAME", help="diffusers folder, .safetensors or GGUF file, or hub id"
     )
+    add_part_options(parser)
     parser.add_argument("--allow-download", action="store_true", help="download missing models")
     parser.add_argument(
         "--out", type=Path, metavar="PATH", help="output root; for plot and convert: the file or folder"

@@ -25,6 +25,7 @@ from deforum_helpers.core.files.scratch import remove_abandoned
 from deforum_helpers.core.progress import CancelToken, Pace, frame_words, state_words
 from deforum_helpers.core.progress_line import ProgressLine, above_progress
 from deforum_helpers.engines.memory import AUTO
+from deforum_helpers.engines.part_options import model_parts, part_words
 from deforum_helpers.engines.registry import declared
 from deforum_helpers.output.paths import IMAGES_FOLDER, Run
 from deforum_helpers.output.runs import remove_unused_claims
@@ -73,7 +74,11 @@ def _loaded_engine(options: argparse.Namespace, line: ProgressLine) -> Engine:
     from deforum_helpers.engines import make_engine
 
     return make_engine(
-        name, checkpoint=options.ckpt, allow_download=options.allow_download, offload=options.offload
+        name,
+        checkpoint=options.ckpt,
+        allow_download=options.allow_download,
+        offload=options.offload,
+        parts=model_parts(options),
     )
 
 
@@ -130,7 +135,13 @@ def _workers(options: argparse.Namespace) -> dict[str, Any]:
         return {}
     from deforum_helpers.pipeline.segment_process import EngineChoice, image_processes, process_workers
 
-    choice = EngineChoice(engine_name(options), options.ckpt, options.allow_download, offload=options.offload)
+    choice = EngineChoice(
+        engine_name(options),
+        options.ckpt,
+        options.allow_download,
+        offload=options.offload,
+        parts=model_parts(options),
+    )
     return {
         "more_workers": process_workers(choice, options.workers - 1),
         "image_workers": image_processes(options.workers),
@@ -146,6 +157,7 @@ def _resume_command(path: Path, bar: RunProgress, options: argparse.Namespace) -
         value = getattr(options, name)
         words += [f"--{name}", str(value)] if value else []
     words += ["--offload", options.offload] if options.offload != AUTO else []
+    words += part_words(model_parts(options))
     words += ["--workers", str(options.workers)] if options.workers > 1 else []
     return shlex.join([*words, "--allow-download"] if options.allow_download else words)
 

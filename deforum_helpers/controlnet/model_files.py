@@ -14,7 +14,7 @@ from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.files.regular import is_regular
 from deforum_helpers.models.weights.checkpoints import (
     PICKLES,
-    Checkpoint,
+    checkpoint_kind,
     describe_checkpoint,
     folders_beside,
 )
@@ -89,10 +89,12 @@ def check_fit(model: ControlModel, checkpoint: str, allow_download: bool = False
     Raises:
         ModelError: it was made for another kind, or the checkpoint supports none.
     """
-    described = describe_checkpoint(checkpoint, allow_download)
-    if described.kind not in (None, "sd", "sdxl"):
+    kind = checkpoint_kind(checkpoint)
+    if kind is None:
+        describe_checkpoint(checkpoint, allow_download)
+    elif kind not in ("sd", "sdxl"):
         raise ModelError(messages.CONTROL_NETS_UNSUPPORTED())
-    width = _width_of_checkpoint(described)
+    width = _width_of_checkpoint(Path(checkpoint).expanduser())
     if width is not None and model.text_width is not None and width != model.text_width:
         raise ModelError(misfit(model.path.name, model.text_width, width))
 
@@ -173,9 +175,8 @@ def _reads_text(name: str) -> bool:
     return name.endswith("attn2.to_k.weight")
 
 
-def _width_of_checkpoint(checkpoint: Checkpoint) -> int | None:
-    path = Path(checkpoint.location)
-    if checkpoint.source == "file":
+def _width_of_checkpoint(path: Path) -> int | None:
+    if is_regular(path):
         return _width_of(safetensors_shapes(path), "model.diffusion_model.")
     config = path / "unet" / "config.json"
     return _one_width(read_json(config)) if is_regular(config) else None

@@ -9,6 +9,7 @@ from deforum_helpers.core.registry import choose
 from deforum_helpers.engines import messages
 from deforum_helpers.engines.memory import AUTO
 from deforum_helpers.engines.registry import own_engines
+from deforum_helpers.models.weights.checkpoints import NO_PARTS, ModelParts
 
 if TYPE_CHECKING:
     from deforum_helpers.engines.base import Engine
@@ -21,15 +22,18 @@ def make_engine(
     allow_download: bool = False,
     device: str | None = None,
     offload: str = AUTO,
+    parts: ModelParts = NO_PARTS,
 ) -> Engine:
     """Return the engine `name`; its model is loaded for the first request.
 
     Args:
         name: an engine of this program, of `registry.ENGINES`.
-        checkpoint: for one that takes a checkpoint: a diffusers folder, a `.safetensors` file, or a hub id.
+        checkpoint: for one that takes a checkpoint: a diffusers folder, a `.safetensors` or GGUF file, or a hub
+            id.
         allow_download: whether a hub id, or a file's missing configuration, may be downloaded.
         device: "cpu", "cuda", ...; None takes the best one.
         offload: one of `memory.OFFLOAD_CHOICES`; read by engines that take a checkpoint.
+        parts: components that replace those of the checkpoint, or complete it.
 
     Raises:
         UnknownName: no such engine.
@@ -39,5 +43,5 @@ def make_engine(
     if engine.takes_checkpoint and checkpoint is None:
         raise ModelError(messages.CHECKPOINT_REQUIRED(engine=name))
     assert engine.make is not None
-    more = {"offload": offload} if engine.takes_checkpoint else {}
+    more = {"offload": offload, "parts": parts} if engine.takes_checkpoint else {}
     return engine.make(checkpoint, allow_download, device, **more)

@@ -242,7 +242,7 @@ class DeclaredEngine:
         abilities: what it can do.
         make: loads it, from a checkpoint, whether it may be downloaded, and a device, None = the best there is;
             None for an engine that a host makes. One that takes a checkpoint also gets `offload`, one of
-            `memory.OFFLOAD_CHOICES`.
+            `memory.OFFLOAD_CHOICES`, and `parts`, the components that replace the checkpoint's.
         takes_checkpoint: whether it generates with a checkpoint, and so needs one.
     """
 

@@ -86,6 +86,19 @@ PICKLE_UNREAD = Message(
     "model_is_pickle",
     "The file {name!r} is a pickle, which may contain code; use a .safetensors file instead.",
 )
+COMPONENT_MISFIT = Message(
+    "component_misfit",
+    "The file {file!r} ({found}) does not fit the configuration of {config}: {reason}; use the configuration that "
+    "was published with the same model.",
+)
+TENSOR_UNKNOWN = Message("tensor_unknown", "the network has no tensor {tensor!r}")
+TENSOR_SHAPE = Message("tensor_shape", "the tensor {tensor!r} has the shape {found}, expected {expected}")
+TENSORS_MISSING = Message("tensors_missing", "{count} tensors are missing, such as {tensor!r}")
+PRECISION_UNSUPPORTED = Message(
+    "precision_unsupported",
+    "The weights of the file {file!r} are stored in a form that is not supported ({tensor!r}: {found}); expected "
+    "float32, float16, bfloat16, float8 or int8 with factors, or a GGUF of the types Q2_K to Q8_0.",
+)
 CONFIGURATION_MISSING = Message(
     "checkpoint_configuration_missing",
     "The file {file!r} contains weights only, and the configuration of its family ({hub_id}) is not on this machine; "
@@ -106,6 +119,7 @@ HUB_DISK_FULL = Message(
 VAE_NOT_FOUND = Message(
     "vae_not_found", "The VAE {name!r} was not found; expected a diffusers folder or a .safetensors file."
 )
+NOT_A_VAE = Message("not_a_vae", "The VAE {name!r} is {found}; expected the file of a VAE.")
 VAE_MISFIT = Message(
     "vae_misfit", "The VAE {name!r} has {found} latent channels; the checkpoint needs one with {expected}."
 )

@@ -130,7 +130,46 @@ COMPONENT_PICKLED = Message(
 NOT_A_CHECKPOINT = Message(
     "not_a_checkpoint",
     "The file {file!r} is {found}, not a checkpoint or transformer of {allowed}; a LoRA belongs in the prompt as "
-    "<lora:name:weight>, a VAE in the VAE setting.",
+    "<lora:name:weight>, a text encoder in --text-encoder, a VAE in --vae or the VAE setting.",
+)
+FILE_WITHOUT_CONFIGURATION = Message(
+    "file_without_configuration",
+    "The file {file!r} is {found} and contains weights only; put the model_index.json, configurations and tokenizers "
+    "of a {family} model into a folder {folder!r} beside it, or name that folder with --ckpt and the file with "
+    "--transformer.",
+)
+FILE_LACKS_PARTS = Message(
+    "file_lacks_parts",
+    "The file {file!r} is {found} and lacks the model's {missing}; name files of them with {options}, or put their "
+    "weights into the folder {folder!r}.",
+)
+WHOLE_FILE_PACKED = Message(
+    "whole_file_packed",
+    "The file {file!r} is {found} whose weights are GGUF blocks, or 8-bit numbers with factors, which files of all "
+    "components of this family may not have; use its float16 or plain float8 version.",
+)
+FILE_LAYOUT = Message(
+    "file_layout",
+    "The file {file!r} is {found} in its maker's layout, which is not read without the other components; use the "
+    "checkpoint of all components, or the transformer folder of diffusers.",
+)
+PART_HAS_NO_PLACE = Message(
+    "part_has_no_place",
+    "{option} names {file!r}, but a checkpoint of {family} has no further component of that kind; leave it out.",
+)
+PART_NOT_FOUND = Message(
+    "part_not_found",
+    "{option} names {file!r}, which was not found; expected a .safetensors or GGUF file, or a folder with config.json "
+    "and .safetensors weights.",
+)
+PART_WRONG = Message(
+    "part_wrong",
+    "{option} names {file!r}, which is {found}; expected {expected} for a checkpoint of {family}.",
+)
+PART_WIDTH = Message(
+    "part_width",
+    "{option} names {file!r}, which is {found}; the configuration in {folder!r} expects {expected}, so use the file "
+    "that was published for the same model.",
 )
 INPAINTING_CHECKPOINT = Message(
     "inpainting_checkpoint",

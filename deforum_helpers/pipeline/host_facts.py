@@ -18,6 +18,8 @@ from deforum_helpers.models.flow.names import missing_feature as missing_method
 from deforum_helpers.models.segmentation.names import WRITTEN, missing_feature
 from deforum_helpers.models.weights.checkpoints import (
     LORA_FOLDER,
+    NO_PARTS,
+    ModelParts,
     checkpoints_beside,
     describe_checkpoint,
     folders_beside,
@@ -329,17 +331,25 @@ def own_engine(requested: str | None, checkpoint: str | None) -> str:
     return requested or default_engine(checkpoint)
 
 
-def check_checkpoint(engine: str, checkpoint: str, allow_download: bool) -> None:
+def check_checkpoint(
+    engine: str, checkpoint: str, allow_download: bool, parts: ModelParts = NO_PARTS
+) -> None:
     """Check the checkpoint of one of the project's own engines, if it takes one, without loading it.
 
     Raises:
         ModelError: the checkpoint cannot be used.
     """
     if declared(engine).takes_checkpoint:
-        describe_checkpoint(checkpoint, allow_download)
+        describe_checkpoint(checkpoint, allow_download, parts)
 
 
-def own_facts(engine: str, model: str | None, output_root: Path, name: str = "standalone") -> HostFacts:
+def own_facts(
+    engine: str,
+    model: str | None,
+    output_root: Path,
+    name: str = "standalone",
+    parts: ModelParts = NO_PARTS,
+) -> HostFacts:
     """Return the facts about a host that renders with one of the project's own engines.
 
     Args:
@@ -347,6 +357,7 @@ def own_facts(engine: str, model: str | None, output_root: Path, name: str = "st
         model: its checkpoint, or None.
         output_root: folder for all outputs.
         name: name of the host.
+        parts: components that replace those of the checkpoint, or complete it.
     """
     about = declared(engine)
     checkpoint = model if about.takes_checkpoint else None
@@ -358,7 +369,7 @@ def own_facts(engine: str, model: str | None, output_root: Path, name: str = "st
         output_root=output_root.resolve(),
         samplers=samplers(),
         schedulers=schedulers(),
-        checkpoints=checkpoints_beside(checkpoint),
+        checkpoints=checkpoints_beside(checkpoint, parts),
         vaes=tuple(sorted(vae_files(checkpoint))),
         lacks=about.abilities.lacks,
         loras=(lambda: lora_files(lora_folders)) if about.abilities.checks_loras else None,

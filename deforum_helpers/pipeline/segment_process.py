@@ -27,6 +27,7 @@ from deforum_helpers.core.progress import StopRequest
 from deforum_helpers.core.spread import OpenPieceWorkers, piece_processes
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.memory import AUTO
+from deforum_helpers.models.weights.checkpoints import NO_PARTS, ModelParts
 from deforum_helpers.output.step_files import StepFiles, decode_step, encode_step
 from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.host_facts import own_facts
@@ -55,6 +56,12 @@ class EngineChoice:
     allow_download: bool = False
     device: str | None = None
     offload: str = AUTO
+    parts: ModelParts = NO_PARTS
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> EngineChoice:
+        """Return the choice that was sent as plain values."""
+        return cls(**{**values, "parts": ModelParts.of(values["parts"])})
 
 
 def process_workers(engine: EngineChoice, count: int) -> MoreWorkers:
@@ -177,7 +184,7 @@ def main() -> None:
     if first is None:
         return
     order = WorkOrder(**first[0]["order"])
-    choice = EngineChoice(**first[0]["engine"])
+    choice = EngineChoice.of(first[0]["engine"])
     tasks: queue.SimpleQueue[Message] = queue.SimpleQueue()
     stopping = _Stopping()
 
@@ -189,8 +196,15 @@ def main() -> None:
 
     parent.listen(received)
     try:
-        facts = own_facts(choice.name, choice.checkpoint, Path(order.outdir))
-        engine = make_engine(**asdict(choice))
+        facts = own_facts(choice.name, choice.checkpoint, Path(order.outdir), parts=choice.parts)
+        engine = make_engine(
+            choice.name,
+            checkpoint=choice.checkpoint,
+            allow_download=choice.allow_download,
+            device=choice.device,
+            offload=choice.offload,
+            parts=choice.parts,
+        )
         worker = open_worker(order, facts, engine, parent.note_life)
     except (DeforumError, WorkerUnusable) as error:
         parent.write({"unusable": str(error)})

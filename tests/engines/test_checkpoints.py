@@ -129,9 +129,10 @@ def test_the_hub_is_only_asked_with_permission() -> None:
     ],
 )
 def test_files_are_told_apart(tmp_path: Path, tensor: str, kind: str) -> None:
-    save_file({tensor: torch.zeros(2, 3)}, str(tmp_path / "m.safetensors"))
+    tensors = {tensor: torch.zeros(2, 3), "first_stage_model.x": torch.zeros(1)}
+    save_file(tensors, str(tmp_path / "m.safetensors"))
     assert describe_checkpoint(str(tmp_path / "m.safetensors")).kind == kind
-    assert safetensors_shapes(tmp_path / "m.safetensors") == {tensor: (2, 3)}
+    assert safetensors_shapes(tmp_path / "m.safetensors") == {tensor: (2, 3), "first_stage_model.x": (1,)}
 
 
 def test_files_of_another_purpose_are_named(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ from deforum_helpers.core.errors import DeforumError, ModelError, RenderError, S
 from deforum_helpers.core.files.scratch import WORKER, ScratchFolder
 from deforum_helpers.core.progress import CancelToken, Progress, StopRequest
 from deforum_helpers.engines.memory import device_memory
+from deforum_helpers.models.weights.checkpoints import ModelParts
 from deforum_helpers.output.paths import Run
 from deforum_helpers.output.step_files import encode_step
 from deforum_helpers.pipeline.host_facts import check_checkpoint, own_facts
@@ -55,14 +56,16 @@ class RenderWorker:
     """Runs in the actor's process.
 
     Args:
-        setup: JSON text: engine, checkpoint, allow_download, root (the server's output folder), make_engine ("module:
-            function", which makes the engine), offload (mode), threads (of torch on the CPU).
+        setup: JSON text: engine, checkpoint, allow_download, parts (of the checkpoint), offload (mode), root (the
+            server's output folder), make_engine ("module:function", which makes the engine), threads (of torch on
+            the CPU).
     """
 
     def __init__(self, setup: str) -> None:
         self._setup: dict[str, Any] = json.loads(setup)
         os.environ["OMP_NUM_THREADS"] = self._setup["threads"]  # Ray's own choice is 1 for a worker on a GPU
         self._root = Path(self._setup["root"])
+        self._parts = ModelParts.of(self._setup.get("parts", {}))
         self._renderer = OwnRenderer(self._make_engine)
         self._lock = threading.Lock()
         self._running: tuple[str, CancelToken] | None = None
@@ -87,7 +90,10 @@ class RenderWorker:
         problem = ""
         try:
             check_checkpoint(
-                self._setup["engine"], self._setup["checkpoint"] or "", self._setup["allow_download"]
+                self._setup["engine"],
+                self._setup["checkpoint"] or "",
+                self._setup["allow_download"],
+                self._parts,
             )
         except ModelError as error:
             problem = str(error)
@@ -167,7 +173,7 @@ class RenderWorker:
         if not Path(order.outdir).is_dir():  # the run is in a folder that only its own worker sees
             scratch = ScratchFolder(WORKER)
             order = replace(order, outdir=str(scratch.path))
-        facts = own_facts(self._setup["engine"], self._setup["checkpoint"], self._root)
+        facts = own_facts(self._setup["engine"], self._setup["checkpoint"], self._root, parts=self._parts)
         worker = open_worker(order, facts, self._renderer.engine())
         with self._lock:
             self._shared = key, worker, scratch
@@ -272,19 +278,15 @@ class RenderWorker:
     def _check(self, root: Path, *submitted: Any, **more: Any) -> Any:
         if self._not_received is not None:
             raise self._not_received
-        facts = own_facts(self._setup["engine"], self._setup["checkpoint"], root)
+        facts = own_facts(self._setup["engine"], self._setup["checkpoint"], root, parts=self._parts)
         return prepared_job(facts, *submitted, **more)
 
     def _make_engine(self) -> Any:
         module, _, name = self._setup["make_engine"].partition(":")
         make = getattr(importlib.import_module(module), name)
         setup = self._setup
-        return make(
-            setup["engine"],
-            checkpoint=setup["checkpoint"],
-            allow_download=setup["allow_download"],
-            offload=setup["offload"],
-        )
+        options = {name: setup[name] for name in ("checkpoint", "allow_download", "offload")}
+        return make(setup["engine"], **options, **({"parts": self._parts} if self._parts else {}))
 
     def _memory(self) -> tuple[int, int]:
         return device_memory("cuda:0" if ray.get_gpu_ids() else "cpu")  # Ray hides the others

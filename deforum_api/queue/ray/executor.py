@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -267,6 +268,7 @@ class RayExecutor:
                 "root": str(setup.root.resolve()),
                 "make_engine": setup.make_engine,
                 "offload": setup.offload,
+                "parts": asdict(setup.parts),
             },
         }
 

@@ -13,6 +13,7 @@ from typing import Literal
 from deforum_api.queue.ray import messages
 from deforum_api.version import VERSION
 from deforum_helpers.engines.memory import AUTO
+from deforum_helpers.models.weights.checkpoints import NO_PARTS, ModelParts
 
 Files = Literal["auto", "shared", "streamed"]
 
@@ -57,6 +58,7 @@ class WorkerSetup:
         root: the output folder of the server.
         make_engine: "module:function" that makes the engine, called like `engines.make_engine`.
         offload: one of `memory.OFFLOAD_CHOICES`.
+        parts: components that replace those of the checkpoint.
     """
 
     engine: str
@@ -65,6 +67,7 @@ class WorkerSetup:
     root: Path
     make_engine: str = "deforum_helpers.engines:make_engine"
     offload: str = AUTO
+    parts: ModelParts = NO_PARTS
 
 
 def ray_problem() -> str | None:

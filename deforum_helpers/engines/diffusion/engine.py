@@ -46,13 +46,17 @@ from deforum_helpers.engines.memory import (
 from deforum_helpers.engines.names import names_scheduler, split_sampler
 from deforum_helpers.models.devices import DeviceMemory, best_device, device_memory, is_out_of_memory
 from deforum_helpers.models.weights.checkpoints import (
+    FILES,
     LANGUAGE_MODELS,
     LORA_FOLDER,
+    NO_PARTS,
     TITLES,
     TRANSFORMERS,
     Checkpoint,
+    ModelParts,
     describe_checkpoint,
     folders_beside,
+    scheduled_checkpoint,
     vae_files,
 )
 from deforum_helpers.samplers import SAMPLERS
@@ -100,12 +104,13 @@ class DiffusionEngine:
     """Generates with a Stable Diffusion or Flux model, which is loaded for the first request.
 
     Args:
-        checkpoint: a diffusers folder, a `.safetensors` file or a hub id.
+        checkpoint: a diffusers folder, a `.safetensors` or GGUF file, or a hub id.
         allow_download: whether the hub may be asked.
         device: "cpu", "cuda", ...; None takes the best one.
         offload: one of `OFFLOAD_CHOICES`.
         latent_multiple: see `families.StableDiffusion`.
         fast_autoencoder: whether the checkpoint's own VAE is exact enough in bfloat16, where a CPU has that.
+        parts: components that replace the checkpoint's own, or complete it.
         memory: returns the memory of a device, None = not limited.
 
     Raises:
@@ -123,6 +128,7 @@ class DiffusionEngine:
         offload: str = AUTO,
         latent_multiple: int = 1,
         fast_autoencoder: bool = False,
+        parts: ModelParts = NO_PARTS,
         memory: Callable[[torch.device], DeviceMemory | None] = device_memory,
     ) -> None:
         self.device = torch.device(device) if device else best_device()
@@ -134,7 +140,9 @@ class DiffusionEngine:
         self._allow_download = allow_download
         self._latent_multiple = latent_multiple
         self._fast_autoencoder = fast_autoencoder
-        self._described: dict[str, Checkpoint] = {checkpoint: describe_checkpoint(checkpoint, allow_download)}
+        self._parts = parts
+        described = describe_checkpoint(checkpoint, allow_download, parts)
+        self._described: dict[str, Checkpoint] = {checkpoint: described}
         self._loaded: tuple[tuple[str, str | None], LoadedModel] | None = None
         self._controls = ControlUnits(self.device)
         self._notes: tuple[str, ...] = ()
@@ -383,8 +391,9 @@ class DiffusionEngine:
 
     def _model(self, checkpoint: str | None, vae: str | None) -> LoadedModel:
         """Return the requested model. The previous one is released first, so that two never share the memory."""
+        name = self._name(checkpoint)
         described = self._describe(checkpoint)
-        key = (described.location, vae)
+        key = (name, vae)
         if self._loaded is not None and self._loaded[0] == key:
             return self._loaded[1]
         self._loaded = None
@@ -394,6 +403,8 @@ class DiffusionEngine:
             allow_download=self._allow_download,
             latent_multiple=self._latent_multiple,
         )
+        if vae is None and described.is_whole:
+            vae = described.given.vae or None
         if vae is not None:
             path = vae_files(self._checkpoint).get(vae, Path(vae).expanduser())
             model.autoencoder = autoencoder_of(load_vae(path, model.autoencoder.vae))
@@ -403,15 +414,23 @@ class DiffusionEngine:
         return model
 
     def _describe(self, checkpoint: str | None) -> Checkpoint:
-        name = self._checkpoint if checkpoint is None else self._located(checkpoint)
+        name = self._name(checkpoint)
         if name not in self._described:
-            self._described[name] = describe_checkpoint(name, self._allow_download)
+            self._described[name] = scheduled_checkpoint(
+                name, self._checkpoint, self._parts, self._allow_download
+            )
         return self._described[name]
+
+    def _name(self, checkpoint: str | None) -> str:
+        """Return the name by which a requested checkpoint is kept; the engine's own has one name only."""
+        name = self._checkpoint if checkpoint is None else self._located(checkpoint)
+        own = Path(self._checkpoint).expanduser()
+        return self._checkpoint if Path(name).expanduser().absolute() == own.absolute() else name
 
     def _located(self, checkpoint: str) -> str:
         """Resolve a scheduled checkpoint, which may name a file beside the engine's own, with or without suffix."""
         folder = Path(self._checkpoint).expanduser().parent
-        for candidate in (folder / checkpoint, folder / f"{checkpoint}.safetensors"):
+        for candidate in (folder / checkpoint, *(folder / f"{checkpoint}{suffix}" for suffix in FILES)):
             if candidate.is_dir() or is_regular(candidate):
                 return str(candidate)
         return checkpoint

@@ -19,6 +19,7 @@ from deforum_helpers.core.files.regular import is_regular
 from deforum_helpers.engines import messages
 from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, autoencoder_of
 from deforum_helpers.engines.diffusion.clip_text import ClipText, T5Text
+from deforum_helpers.engines.diffusion.component_files import network_of_file
 from deforum_helpers.engines.diffusion.conditioning import EmbeddingCache
 from deforum_helpers.engines.diffusion.families import (
     Family,
@@ -31,7 +32,13 @@ from deforum_helpers.engines.diffusion.families_flow import FLOW_FAMILIES
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.engines.diffusion.residency import Modules, Residency, Role
 from deforum_helpers.models.devices import has_float64, network_dtype
-from deforum_helpers.models.weights.checkpoints import Checkpoint, Kind, folder_components, folder_kind
+from deforum_helpers.models.weights.checkpoints import (
+    Checkpoint,
+    Kind,
+    Part,
+    describe_checkpoint,
+    folder_components,
+)
 from deforum_helpers.models.weights.headers import read_json, safetensors_shapes
 
 _log = logging.getLogger(__name__)
@@ -193,16 +200,19 @@ def load_model(
     """
     if checkpoint.source == "hub":
         folder = downloaded_folder(checkpoint.location, _HUB_PATTERNS)
-        checkpoint = Checkpoint("folder", str(folder), folder_kind(folder))
+        checkpoint = describe_checkpoint(str(folder), given=checkpoint.given)
     assert checkpoint.kind is not None, "only hub ids are described without their kind"
     made_for = torch.float16 if checkpoint.kind in ("sd", "sdxl") else torch.bfloat16
     dtype = network_dtype(device, made_for)
     _log.info("Loading %s (%s, %s).", checkpoint.location, checkpoint.kind, dtype)
     with quiet_libraries():
-        if checkpoint.source == "folder":
-            parts = _parts_of_folder(Path(checkpoint.location), dtype)
-        else:
+        if checkpoint.is_whole:
             parts = parts_of_file(Path(checkpoint.location), checkpoint.kind, dtype, allow_download)
+        else:
+            assert checkpoint.folder is not None
+            parts = _parts_of_folder(checkpoint.folder, dtype, frozenset(checkpoint.parts))
+        for name, part in checkpoint.parts.items():
+            parts[name] = _load_given_part(part, checkpoint.folder, name, dtype)
     return _assembled(parts, checkpoint.kind, device, latent_multiple)
 
 
@@ -282,14 +292,27 @@ def _family(parts: Mapping[str, Any], kind: Kind, factor: int, latent_multiple: 
     return StableDiffusion3(parts["transformer"], (near, far), t5, config)
 
 
-def _parts_of_folder(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+def _parts_of_folder(folder: Path, dtype: torch.dtype, replaced: frozenset[str]) -> dict[str, Any]:
     parts: dict[str, Any] = {
         "scheduler_config": scheduler_config(folder),
         "pipeline_config": read_json(folder / "model_index.json"),
     }
-    for component, (library, class_name) in folder_components(folder)[1].items():
-        parts[component] = _load_part(folder, component, library, class_name, dtype)
+    for component, (library, class_name) in folder_components(folder, with_weights=False)[1].items():
+        if component not in replaced:
+            parts[component] = _load_part(folder, component, library, class_name, dtype)
     return parts
+
+
+def _load_given_part(part: Part, folder: Path | None, component: str, dtype: torch.dtype) -> Any:
+    """Load a component from a file of its own, with its configuration from `folder`, or from a folder of its own."""
+    path = part.location
+    if part.file is None:
+        return _load_part(path.parent, path.name, part.library, part.class_name, dtype)
+    assert folder is not None
+    try:
+        return network_of_file(part.file, part.library, part.class_name, folder / component, dtype)
+    except LOAD_ERRORS as error:
+        raise damaged_model(f"{component} {path.name!r}", error) from error
 
 
 def damaged_model(what: str, error: Exception) -> ModelError:

@@ -10,6 +10,7 @@ from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.files.regular import is_regular, read_regular
 from deforum_helpers.engines import messages
 from deforum_helpers.engines.diffusion.autoencoder import autoencoder_of
+from deforum_helpers.engines.diffusion.component_files import network_of_file
 from deforum_helpers.engines.diffusion.loading import (
     LOAD_ERRORS,
     damaged_model,
@@ -17,7 +18,9 @@ from deforum_helpers.engines.diffusion.loading import (
     prepare_vae,
     quiet_libraries,
 )
+from deforum_helpers.models.weights.checkpoints import title_of
 from deforum_helpers.models.weights.headers import check_model_folder
+from deforum_helpers.models.weights.recognition import recognize
 
 
 def load_vae(path: Path, own: Any) -> Any:
@@ -67,9 +70,12 @@ def _from_file(path: Path, own: Any) -> Any:
     import json
     import tempfile
 
+    file = recognize(path)
+    if file.component != "vae":
+        raise ModelError(messages.NOT_A_VAE(name=path.name, found=title_of(file)))
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.json"
         config.write_text(json.dumps(dict(own.config), default=list), encoding="utf-8")
-        return _full_class(own).from_single_file(
-            str(path), config=folder, local_files_only=True, **{dtype_argument("diffusers"): own.dtype}
+        return network_of_file(
+            file, "diffusers", _full_class(own).__name__, Path(folder), own.dtype, "the checkpoint's VAE"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,8 +13,14 @@ from deforum_helpers.core.files.regular import UnusableFile, check_regular, is_r
 from deforum_helpers.models import messages
 from deforum_helpers.models.weights.few_steps import FewSteps, few_steps_of
 from deforum_helpers.models.weights.headers import check_model_folder, read_json, safetensors_shapes
+from deforum_helpers.models.weights.recognition import (
+    GGUF,
+    SAFETENSORS,
+    ModelFile,
+    recognize,
+    recognize_parts,
+)
 from deforum_helpers.models.weights.recognition import Kind as Kind
-from deforum_helpers.models.weights.recognition import ModelFile, recognize
 
 LORA_FOLDER = "Lora"
 VAE_FOLDER = "VAE"
@@ -175,7 +181,71 @@ _COMPONENTS: Mapping[Kind, Mapping[str, tuple[str, ...]]] = {
 _OPTIONAL = ("text_encoder_3", "tokenizer_3")
 _LIBRARIES = ("diffusers", "transformers")
 
+# Component, without its number -> the option that names another one.
+_OPTIONS: Mapping[str, str] = {
+    "transformer": "--transformer",
+    "text_encoder": "--text-encoder",
+    "vae": "--vae",
+}
+_COMPONENT_OF = {option: component for component, option in _OPTIONS.items()}
+# Class -> what `recognize` calls it, where that differs.
+_NETWORKS: Mapping[str, str] = {
+    "CLIPTextModel": "CLIP",
+    "CLIPTextModelWithProjection": "CLIP",
+    "T5EncoderModel": "T5",
+    "Qwen3Model": "Qwen3",
+    "Qwen3ForCausalLM": "Qwen3",
+    "Qwen2_5_VLForConditionalGeneration": "Qwen2.5-VL",
+}
+# Kinds whose files of all components diffusers loads by itself.
+_WHOLE_FILES: frozenset[Kind] = frozenset({"sd", "sdxl", "sd3", "flux"})
+# What checkpoints and their components end with.
+FILES = (SAFETENSORS, GGUF)
+
 _FILE_INPUT = "model.diffusion_model.input_blocks.0.0.weight"
+
+
+@dataclass(frozen=True)
+class ModelParts:
+    """Components that are given beside a checkpoint: each replaces the checkpoint's own, or completes it.
+
+    Args:
+        transformer, vae: a file, or a folder of diffusers' with config.json and weights; "" = the checkpoint's own.
+        text_encoders: likewise, in any order.
+    """
+
+    transformer: str = ""
+    text_encoders: tuple[str, ...] = ()
+    vae: str = ""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> ModelParts:
+        """Return the parts that were sent to another process as plain values."""
+        names = ("transformer", "vae")
+        texts = {name: str(values.get(name, "")) for name in names}
+        return cls(text_encoders=tuple(values.get("text_encoders", ())), **texts)
+
+    def __bool__(self) -> bool:
+        return self != ModelParts()
+
+
+NO_PARTS = ModelParts()
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where a component is loaded from instead of the checkpoint's folder.
+
+    Args:
+        location: a file, or a folder with config.json and weights.
+        library, class_name: its class.
+        file: what a file contains; None for a folder.
+    """
+
+    location: Path
+    library: str
+    class_name: str
+    file: ModelFile | None = None
 
 
 @dataclass(frozen=True)
@@ -183,47 +253,281 @@ class Checkpoint:
     """A checkpoint that may be loaded.
 
     Args:
-        source: "folder" (diffusers), "file" (`.safetensors`) or "hub".
+        source: "folder" (diffusers), "file" (`.safetensors`, GGUF) or "hub".
         location: its path, or hub id.
         kind: its family of networks; None for a hub id that was not downloaded yet.
         few_steps: how it is sampled if it is distilled to a few steps, None otherwise.
+        folder: the diffusers folder with its configurations and tokenizers, and all components that are not in `parts`;
+            None for a hub id, and for a file of all components whose configuration is looked up when it is loaded.
+        parts: its components that are not in `folder`, by their names.
+        is_whole: whether it is a file whose components, except `parts`, diffusers loads by itself.
+        given: the components that were given with a hub id; for a file that diffusers loads by itself, the VAE.
     """
 
     source: Literal["folder", "file", "hub"]
     location: str
     kind: Kind | None
     few_steps: FewSteps | None = None
+    folder: Path | None = None
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    is_whole: bool = False
+    given: ModelParts = NO_PARTS
 
 
-def describe_checkpoint(name: str, allow_download: bool = False) -> Checkpoint:
+def describe_checkpoint(name: str, allow_download: bool = False, given: ModelParts = NO_PARTS) -> Checkpoint:
     """Identify the checkpoint `name` by its index or header alone.
 
     Args:
-        name: a diffusers folder, a `.safetensors` file or a hub id.
+        name: a diffusers folder, a `.safetensors` or GGUF file, or a hub id.
         allow_download: whether a hub id is acceptable.
+        given: components that replace its own, or complete it.
 
     Raises:
-        ModelError: it does not exist, is a pickle, names foreign code, or is of a kind that is not supported.
+        ModelError: it does not exist, is a pickle, names foreign code, is of a kind that is not supported, or lacks
+            components; or a given component does not belong to it.
     """
     path = Path(name).expanduser()
     if path.suffix.casefold() in PICKLES:
         raise ModelError(messages.CHECKPOINT_PICKLE(name=path.name))
     if path.is_dir():
-        kind = folder_kind(path)
-        few_steps = few_steps_of(path.resolve().name, read_json(path / "model_index.json"))
-        return Checkpoint("folder", str(path), kind, few_steps)
+        return _of_folder(path, given)
     try:
         check_regular(path)
     except UnusableFile as error:
         if not error.absent:
             raise ModelError(messages.CHECKPOINT_UNUSABLE(name=name, reason=error)) from error
     else:
-        return Checkpoint("file", str(path), _file_kind(path), few_steps_of(path.stem, {}))
+        return _of_file(path, given)
     if not _HUB_ID.fullmatch(name):
         raise ModelError(messages.CHECKPOINT_NOT_FOUND(name=name))
     if not allow_download:
         raise ModelError(messages.CHECKPOINT_NOT_LOCAL(name=name))
-    return Checkpoint("hub", name, None, few_steps_of(name.rpartition("/")[2], {}))
+    return Checkpoint("hub", name, None, few_steps_of(name.rpartition("/")[2], {}), given=given)
+
+
+def _of_folder(path: Path, given: ModelParts) -> Checkpoint:
+    index = read_index(path)
+    kind = _kind_of_index(path, index)
+    parts = _resolved(given, kind, path)
+    folder_components(path, replaced=parts)
+    name = Path(given.transformer).stem if given.transformer else path.resolve().name
+    return Checkpoint("folder", str(path), kind, few_steps_of(name, index), path, parts)
+
+
+def _of_file(path: Path, given: ModelParts) -> Checkpoint:
+    file = recognize(path)
+    kind = _checkpoint_kind(file)
+    alone = file.component == "transformer"
+    if alone:
+        _refuse_layout(file)
+    folder = _configuration_beside(path, kind, given)
+    is_whole = not alone and kind in _WHOLE_FILES and not (kind == "flux" and folder)
+    packed = file.is_scaled or path.suffix.casefold() == GGUF
+    if is_whole and packed and kind != "flux":
+        raise ModelError(messages.WHOLE_FILE_PACKED(file=path.name, found=title_of(file)))
+    if is_whole and given in (NO_PARTS, ModelParts(vae=given.vae)) and not packed:
+        _check_vae(given.vae, kind)
+        return Checkpoint("file", str(path), kind, few_steps_of(path.stem, {}), is_whole=True, given=given)
+    if folder is None:
+        raise ModelError(
+            messages.FILE_WITHOUT_CONFIGURATION(
+                file=path.name, found=title_of(file), family=TITLES[kind], folder=path.stem
+            )
+        )
+    if alone and not given.transformer:
+        given = replace(given, transformer=str(path))
+    parts = _resolved(given, kind, folder)
+    if not alone and not is_whole:
+        parts = {**_parts_inside(file, folder), **parts}
+    if not is_whole:
+        _refuse_gaps(file, kind, folder, parts)
+    folder_components(folder, with_weights=alone, replaced=parts)
+    stem = Path(given.transformer).stem if given.transformer else path.stem
+    few_steps = few_steps_of(stem, read_index(folder))
+    return Checkpoint("file", str(path), kind, few_steps, folder, parts, is_whole)
+
+
+def _check_vae(vae: str, kind: Kind) -> None:
+    """Check a VAE for a file whose configuration is looked up when it is loaded."""
+    if vae:
+        slots = {"vae": ("diffusers", "AutoencoderKL")}
+        _resolved_part("--vae", Path(vae).expanduser(), kind, None, slots)
+
+
+def _refuse_gaps(file: ModelFile, kind: Kind, folder: Path, parts: Mapping[str, Part]) -> None:
+    missing = [
+        name
+        for name in _COMPONENTS[kind]
+        if not name.startswith("tokenizer")
+        and name not in _OPTIONAL
+        and name not in parts
+        and not any((folder / name).glob("*.safetensors"))
+    ]
+    if missing:
+        raise ModelError(
+            messages.FILE_LACKS_PARTS(
+                file=file.path.name,
+                found=title_of(file),
+                missing=", ".join(missing),
+                options=" and ".join(dict.fromkeys(_OPTIONS[name.rstrip("_23")] for name in missing)),
+                folder=folder.name,
+            )
+        )
+
+
+def _configuration_beside(path: Path, kind: Kind, given: ModelParts) -> Path | None:
+    """Return the diffusers folder of a file: "model/" beside "model.safetensors", or the one around a given folder."""
+    places = [path.with_suffix("")]
+    for text in (given.transformer, *given.text_encoders, given.vae):
+        if text:
+            part = Path(text).expanduser()
+            places.append(part.parent if part.is_dir() else part.with_suffix(""))
+    for folder in places:
+        if is_regular(folder / "model_index.json") and _kind_of_index(folder, read_index(folder)) == kind:
+            return folder
+    return None
+
+
+def scheduled_checkpoint(
+    name: str, first: str, given: ModelParts = NO_PARTS, allow_download: bool = False
+) -> Checkpoint:
+    """Identify a checkpoint that settings name in place of the first one.
+
+    A file of a transformer alone takes the other components of the first checkpoint; the components that were given
+    with that one belong to no other.
+
+    Raises:
+        ModelError: as `describe_checkpoint`.
+    """
+    path = Path(name).expanduser()
+    if path.suffix.casefold() in FILES and is_regular(path) and recognize(path).component == "transformer":
+        return describe_checkpoint(first, allow_download, replace(given, transformer=name))
+    return describe_checkpoint(name, allow_download)
+
+
+def checkpoint_kind(name: str) -> Kind | None:
+    """Return the kind of the checkpoint `name`, complete or not; None for a hub id that was not downloaded yet.
+
+    Raises:
+        ModelError: it is broken, or of a kind that is not supported.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _kind_of_index(path, read_index(path))
+    return _checkpoint_kind(recognize(path)) if is_regular(path) else None
+
+
+def _resolved(given: ModelParts, kind: Kind, folder: Path) -> dict[str, Part]:
+    """Return the given components by their names.
+
+    Raises:
+        ModelError: one is missing, or does not belong to the kind and configuration of `folder`.
+    """
+    known = dict(_known_components(folder, kind, read_index(folder)))
+    parts: dict[str, Part] = {}
+    texts = [("--text-encoder", text) for text in given.text_encoders]
+    for option, text in [("--transformer", given.transformer), *texts, ("--vae", given.vae)]:
+        if text:
+            left = {name: entry for name, entry in known.items() if name not in parts}
+            component, part = _resolved_part(option, Path(text).expanduser(), kind, folder, left)
+            parts[component] = part
+    return parts
+
+
+def _resolved_part(
+    option: str, path: Path, kind: Kind, folder: Path | None, known: Mapping[str, tuple[str, str]]
+) -> tuple[str, Part]:
+    """Return the name of a given component and the component; `folder` has its configuration, None = unknown."""
+    slots = {name: entry for name, entry in known.items() if _OPTIONS.get(name.rstrip("_23")) == option}
+    if not slots:
+        raise ModelError(messages.PART_HAS_NO_PLACE(option=option, file=path.name, family=TITLES[kind]))
+    if path.is_dir():
+        return _part_of_folder(option, path, kind, slots)
+    if path.suffix.casefold() in PICKLES:
+        raise ModelError(messages.CHECKPOINT_PICKLE(name=path.name))
+    if not is_regular(path):
+        raise ModelError(messages.PART_NOT_FOUND(option=option, file=path.name))
+    file = recognize(path)
+    networks = {name: _NETWORKS.get(class_name, class_name) for name, (_, class_name) in slots.items()}
+    fitting = [
+        name
+        for name, network in networks.items()
+        if file.component == _COMPONENT_OF[option]
+        and (file.family == kind if option == "--transformer" else file.network == network)
+    ]
+    if fitting and option != "--transformer" and folder is not None:
+        widths = {name: width_of(folder, name) for name in fitting}
+        fitting = [name for name in fitting if 0 in (file.width, widths[name]) or file.width == widths[name]]
+        if not fitting:
+            expected = " or ".join(str(width) for width in dict.fromkeys(widths.values()))
+            raise ModelError(
+                messages.PART_WIDTH(
+                    option=option, file=path.name, found=title_of(file), expected=expected, folder=folder.name
+                )
+            )
+    if fitting and option == "--transformer":
+        _refuse_layout(file)
+    if not fitting:
+        wanted = f"the transformer of {TITLES[kind]}" if option == "--transformer" else None
+        expected = wanted or " or ".join(dict.fromkeys(networks.values()))
+        raise ModelError(
+            messages.PART_WRONG(
+                option=option, file=path.name, found=title_of(file), expected=expected, family=TITLES[kind]
+            )
+        )
+    return fitting[0], Part(path, *slots[fitting[0]], file)
+
+
+def _part_of_folder(
+    option: str, path: Path, kind: Kind, slots: Mapping[str, tuple[str, str]]
+) -> tuple[str, Part]:
+    if not is_regular(path / "config.json"):
+        raise ModelError(messages.PART_NOT_FOUND(option=option, file=path.name))
+    check_model_folder(path)
+    config = read_json(path / "config.json")
+    class_name = config.get("_class_name") or next(iter(config.get("architectures") or ()), None)
+    # Two text encoders may have one class: a folder is called like its component.
+    for component in sorted(slots, key=lambda name: name != path.name):
+        if class_name in _COMPONENTS[kind][component]:
+            _refuse_foreign_code(path.parent, path.name)
+            _refuse_pickles(path.parent, path.name)
+            return component, Part(path, slots[component][0], str(class_name))
+    allowed = dict.fromkeys(name for slot in slots for name in _COMPONENTS[kind][slot])
+    raise ModelError(
+        messages.PART_WRONG(
+            option=option,
+            file=path.name,
+            found=f"a {class_name}",
+            expected=" or ".join(allowed),
+            family=TITLES[kind],
+        )
+    )
+
+
+def _parts_inside(file: ModelFile, folder: Path) -> dict[str, Part]:
+    """Return the components of a file that holds all of them."""
+    known = folder_components(folder, with_weights=False)[1]
+    parts: dict[str, Part] = {}
+    for inside in recognize_parts(file.path):
+        for component, (library, class_name) in known.items():
+            if component == "transformer":
+                fits = inside.component == "transformer" and inside.family == file.family
+            else:
+                fits = inside.network == _NETWORKS.get(class_name, class_name)
+            if fits and component not in parts:
+                parts[component] = Part(file.path, library, class_name, inside)
+    return parts
+
+
+def width_of(folder: Path, component: str) -> int:
+    """Return the hidden size of a text encoder, or the latent channels of a VAE, in its configuration; 0 = unknown."""
+    path = folder / component / "config.json"
+    if not is_regular(path):
+        return 0
+    config = read_json(path)
+    config = {**config, **(config.get("text_config") or {})}
+    names = ("d_model", "hidden_size", "latent_channels", "z_dim")
+    return int(next((config[name] for name in names if isinstance(config.get(name), int)), 0))
 
 
 def folders_beside(checkpoint: str | None, name: str) -> tuple[Path, ...]:
@@ -237,21 +541,29 @@ def folders_beside(checkpoint: str | None, name: str) -> tuple[Path, ...]:
     return folder / name, folder.parent / name
 
 
-def checkpoints_beside(checkpoint: str | None) -> tuple[str, ...]:
+def checkpoints_beside(checkpoint: str | None, given: ModelParts = NO_PARTS) -> tuple[str, ...]:
     """Return the names by which settings may select a checkpoint and those beside it.
 
     A file is listed with and without its suffix, as settings files write both.
+
+    Args:
+        checkpoint: of the engine, or None.
+        given: the components that were given with it.
     """
     if checkpoint is None:
         return ()
     beside = Path(checkpoint).expanduser().absolute().parent
-    names = (path.name for path in sorted(beside.glob("*")) if _is_checkpoint(path))
-    return tuple(dict.fromkeys(name for full in names for name in (full, full.removesuffix(".safetensors"))))
+    own = Path(checkpoint).expanduser().absolute()
+    paths = (
+        path for path in sorted(beside.glob("*")) if path == own or _is_checkpoint(path, str(own), given)
+    )
+    names = ((path.name, path.stem if path.suffix in FILES else path.name) for path in paths)
+    return tuple(dict.fromkeys(name for both in names for name in both))
 
 
-def _is_checkpoint(path: Path) -> bool:
+def _is_checkpoint(path: Path, first: str, given: ModelParts) -> bool:
     try:
-        describe_checkpoint(str(path))
+        scheduled_checkpoint(str(path), first, given)
     except (ModelError, OSError):
         return False
     return True
@@ -279,34 +591,56 @@ def folder_kind(folder: Path) -> Kind:
     return folder_components(folder)[0]
 
 
-def folder_components(folder: Path, with_weights: bool = True) -> tuple[Kind, dict[str, tuple[str, str]]]:
+def folder_components(
+    folder: Path, with_weights: bool = True, replaced: Mapping[str, Part] | None = None
+) -> tuple[Kind, dict[str, tuple[str, str]]]:
     """Return (kind, {component: (library, class)}) of a diffusers folder that names only known classes.
 
     Args:
         folder: the folder.
         with_weights: whether the weights have to be there.
+        replaced: components whose weights come from elsewhere.
 
     Raises:
         ModelError: no index, an unsupported pipeline, foreign code, or weights that are pickles.
     """
-    index_path = folder / "model_index.json"
-    if not is_regular(index_path):
+    index = read_index(folder)
+    kind = _kind_of_index(folder, index)
+    components = dict(_known_components(folder, kind, index))
+    check_model_folder(folder)
+    elsewhere = replaced or {}
+    own = {
+        name: part for name, part in elsewhere.items() if part.file is None
+    }  # they bring their configuration
+    _refuse_incomplete(folder, kind, {**components, **own}, own)
+    for component in components:
+        _refuse_foreign_code(folder, component)
+        if component in elsewhere and component not in own:
+            _refuse_unconfigured(folder, kind, component)
+        elif with_weights and component not in elsewhere:
+            _refuse_pickles(folder, component)
+    return kind, components
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """Return the index of a diffusers folder.
+
+    Raises:
+        ModelError: there is none, or it cannot be read.
+    """
+    path = folder / "model_index.json"
+    if not is_regular(path):
         raise ModelError(messages.MODEL_INDEX_MISSING(name=folder.name))
-    index = read_json(index_path)
+    return read_json(path)
+
+
+def _kind_of_index(folder: Path, index: Mapping[str, Any]) -> Kind:
     pipeline = index.get("_class_name")
     if not isinstance(pipeline, str) or pipeline not in PIPELINES:
         raise ModelError(
             messages.PIPELINE_UNSUPPORTED(name=folder.name, found=pipeline, allowed=", ".join(PIPELINES))
         )
-    kind = PIPELINES[pipeline]
-    components = dict(_known_components(folder, kind, index))
-    check_model_folder(folder)
-    _refuse_incomplete(folder, kind, components)
-    for component in components:
-        _refuse_foreign_code(folder, component)
-        if with_weights:
-            _refuse_pickles(folder, component)
-    return kind, components
+    return PIPELINES[pipeline]
 
 
 def _known_components(
@@ -326,14 +660,24 @@ def _known_components(
         yield component, (entry[0], entry[1])
 
 
-def _refuse_incomplete(folder: Path, kind: Kind, components: Mapping[str, object]) -> None:
+def _refuse_incomplete(
+    folder: Path, kind: Kind, components: Mapping[str, object], elsewhere: Mapping[str, object]
+) -> None:
     for component in _COMPONENTS[kind]:
-        if component in _OPTIONAL and component not in components:
+        if component in elsewhere or (component in _OPTIONAL and component not in components):
             continue
         if component not in components or not (folder / component).is_dir():
             raise ModelError(
                 messages.COMPONENT_MISSING(name=folder.name, family=TITLES[kind], component=component)
             )
+
+
+def _refuse_unconfigured(folder: Path, kind: Kind, component: str) -> None:
+    """Refuse a folder without the configuration of a component whose weights come from a file."""
+    if not is_regular(folder / component / "config.json"):
+        raise ModelError(
+            messages.COMPONENT_MISSING(name=folder.name, family=TITLES[kind], component=component)
+        )
 
 
 def _refuse_foreign_code(folder: Path, component: str) -> None:
@@ -352,15 +696,22 @@ def _refuse_pickles(folder: Path, component: str) -> None:
         raise ModelError(messages.COMPONENT_PICKLED(component=component, name=folder.name, found=found))
 
 
-def _file_kind(path: Path) -> Kind:
-    file = recognize(path)
-    shape = safetensors_shapes(path).get(_FILE_INPUT)
-    if shape is not None and shape[1] > 4:
-        raise ModelError(messages.INPAINTING_CHECKPOINT(file=path.name, channels=shape[1]))
+def _checkpoint_kind(file: ModelFile) -> Kind:
+    path = file.path
+    if path.suffix.casefold() == SAFETENSORS:
+        shape = safetensors_shapes(path).get(_FILE_INPUT)
+        if shape is not None and shape[1] > 4:
+            raise ModelError(messages.INPAINTING_CHECKPOINT(file=path.name, channels=shape[1]))
     if file.family is None or file.component not in ("checkpoint", "transformer"):
         found, allowed = title_of(file), ", ".join(TITLES.values())
         raise ModelError(messages.NOT_A_CHECKPOINT(file=path.name, found=found, allowed=allowed))
     return file.family
+
+
+def _refuse_layout(file: ModelFile) -> None:
+    """Refuse a transformer of a kind whose maker's layout is read in files of all components only."""
+    if file.family == "sd3" and file.layout == "original":
+        raise ModelError(messages.FILE_LAYOUT(file=file.path.name, found=title_of(file)))
 
 
 def title_of(file: ModelFile) -> str:

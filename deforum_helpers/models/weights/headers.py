@@ -120,7 +120,7 @@ def _safetensors_tensors(file: BinaryIO) -> dict[str, TensorHeader]:
     tensors, end = {}, 0
     for name, entry in header.items():
         if name != "__metadata__":
-            first, last = entry["data_offsets"]
+            first, last = entry.get("data_offsets") or (0, 0)  # the loader insists on them
             tensors[name] = TensorHeader(entry["dtype"], tuple(entry["shape"]), last - first)
             end = max(end, last)
     if os.fstat(file.fileno()).st_size < 8 + length + end:

@@ -5,10 +5,11 @@ A new family of models is a row of `_MARKS` for each layout of its transformer.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -76,6 +77,7 @@ class ModelFile:
         prefix: what precedes the names of the component's tensors.
         width: hidden size of a text encoder, latent channels of a VAE; 0 = unknown.
         size_bytes: size of its tensors.
+        names: of the component's tensors, without the prefix.
     """
 
     path: Path
@@ -88,6 +90,7 @@ class ModelFile:
     prefix: str = ""
     width: int = 0
     size_bytes: int = 0
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,9 @@ _WHOLE: tuple[tuple[str, Kind | None], ...] = (
     ("vae.", None),
 )
 
+# What precedes the names of a component in a file of all of them.
+_PART = re.compile(r"model\.diffusion_model\.|first_stage_model\.|vae\.|text_encoders\.\w+\.transformer\.")
+
 # Tensor whose rows or columns tell the hidden size of a text encoder, or the latent channels of a VAE.
 _WIDTHS: tuple[tuple[str, int], ...] = (
     ("shared.weight", 1),
@@ -196,10 +202,30 @@ def recognize(path: Path) -> ModelFile:
     Raises:
         ModelError: the file is missing, broken, cut off or of another format.
     """
-    if path.suffix.casefold() == GGUF:
-        _, tensors = gguf_header(path)
-    else:
-        tensors = safetensors_header(path)
+    return _described(path, _header(path))
+
+
+def recognize_parts(path: Path) -> tuple[ModelFile, ...]:
+    """Return the components of a file that holds several; raises as `recognize`."""
+    tensors = _header(path)
+    starts: dict[str, None] = {}
+    for name in tensors:
+        found = _PART.match(name)
+        if found is not None:
+            starts[found[0]] = None
+    parts = []
+    for start in starts:
+        inside = {name[len(start) :]: tensor for name, tensor in tensors.items() if name.startswith(start)}
+        part = _described(path, inside)
+        parts.append(replace(part, prefix=start + part.prefix))
+    return tuple(parts)
+
+
+def _header(path: Path) -> dict[str, TensorHeader]:
+    return gguf_header(path)[1] if path.suffix.casefold() == GGUF else safetensors_header(path)
+
+
+def _described(path: Path, tensors: Mapping[str, TensorHeader]) -> ModelFile:
     component, name, layout, prefix = _identified(tensors)
     return ModelFile(
         path=path,
@@ -212,6 +238,7 @@ def recognize(path: Path) -> ModelFile:
         prefix=prefix,
         width=_width(tensors),
         size_bytes=sum(tensor.size_bytes for tensor in tensors.values()),
+        names=tuple(name[len(prefix) :] for name in tensors if name.startswith(prefix)),
     )
 
 

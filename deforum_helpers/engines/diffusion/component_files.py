@@ -1,0 +1,138 @@
+"""Networks whose weights come from a single file: transformers, text encoders and VAEs."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deforum_helpers.core.errors import ModelError
+from deforum_helpers.engines import messages
+from deforum_helpers.engines.diffusion.layouts import naming_of
+from deforum_helpers.engines.diffusion.stored_weights import Stored, StoredLinear, read_weights
+from deforum_helpers.models.weights.checkpoints import title_of
+from deforum_helpers.models.weights.recognition import ModelFile, bare_text_name
+
+# The head of a language model, which would predict the next word: files may lack it, and no prompt needs it.
+_HEAD = "lm_head"
+# Buffers that a network makes itself.
+_OWN_BUFFERS = ("num_batches_tracked", "position_ids", "inv_freq")
+
+
+def network_of_file(
+    file: ModelFile,
+    library: str,
+    class_name: str,
+    config_folder: Path,
+    dtype: torch.dtype,
+    config_name: str = "",
+) -> torch.nn.Module:
+    """Return a network with the weights of a file.
+
+    Args:
+        file: of `recognize`.
+        library, class_name: its class in diffusers or transformers.
+        config_folder: holds its config.json.
+        dtype: of its weights; those of linear layers that have 8 bits or fewer keep them.
+        config_name: what sentences call the configuration; "" = the name of the folder.
+
+    Raises:
+        ModelError: the weights do not fit the configuration, or have a precision that is not supported.
+        MissingFeature: a package that reads the file is not installed.
+    """
+    network = _empty(library, class_name, config_folder)
+    name = config_name or f"{config_folder.parent.name}/{config_folder.name}"
+    _Filling(network, file, name, dtype).fill()
+    return network.eval()
+
+
+def _empty(library: str, class_name: str, config_folder: Path) -> Any:
+    """Return a network without memory for its weights."""
+    import diffusers
+    import transformers
+    from accelerate import init_empty_weights
+
+    with init_empty_weights(), warnings.catch_warnings():
+        # Some networks of diffusers are built from parts that diffusers itself has deprecated.
+        warnings.filterwarnings("ignore", ".*is deprecated", FutureWarning)
+        if library == "diffusers":
+            foundry = getattr(diffusers, class_name)
+            return foundry.from_config(foundry.load_config(str(config_folder), local_files_only=True))
+        foundry = getattr(transformers, class_name)
+        config = foundry.config_class.from_pretrained(str(config_folder), local_files_only=True)
+        return foundry(config)
+
+
+class _Filling:
+    """The weights of one file on their way into one network."""
+
+    def __init__(self, network: Any, file: ModelFile, config: str, dtype: torch.dtype) -> None:
+        self._network, self._file, self._config, self._dtype = network, file, config, dtype
+        self._wanted: dict[str, torch.Tensor] = network.state_dict()
+        is_text = file.component == "text_encoder"
+        self._names = {bare_text_name(name) if is_text else name: name for name in self._wanted}
+        self._found: dict[str, torch.Tensor] = {}
+        self._kept: set[str] = set()
+
+    def fill(self) -> None:
+        """Fill the network."""
+        naming = naming_of(self._file, self._hidden_size())
+        for name, stored in read_weights(self._file):
+            for target in naming(name, stored.shape[0] if stored.shape else 1):
+                self._take(target.name, stored.taken(target.rows))
+        self._network.load_state_dict(self._found, strict=False, assign=True)
+        self._refuse_gaps()
+
+    def _hidden_size(self) -> int:
+        config = self._network.config
+        if self._file.component != "transformer":
+            return 0
+        return int(getattr(config, "num_attention_heads", 0)) * int(getattr(config, "attention_head_dim", 0))
+
+    def _take(self, name: str, stored: Stored) -> None:
+        own = self._names.get(name)
+        if own is None:
+            # Text encoders and VAEs come with heads that some models do not use.
+            if self._file.component == "transformer":
+                raise self._misfit(messages.TENSOR_UNKNOWN(tensor=name))
+            return
+        shape = tuple(self._wanted[own].shape)
+        if stored.shape != shape and tuple(side for side in stored.shape if side > 1) != tuple(
+            side for side in shape if side > 1
+        ):
+            raise self._misfit(messages.TENSOR_SHAPE(tensor=name, found=stored.shape, expected=shape))
+        path, _, end = own.rpartition(".")
+        layer = self._network.get_submodule(path)
+        if stored.form and end == "weight" and type(layer) is torch.nn.Linear:
+            self._network.set_submodule(path, StoredLinear(stored, layer.bias, self._dtype))
+            self._kept.add(own)
+        else:
+            self._found[own] = stored.decoded(self._dtype).reshape(shape)
+
+    def _refuse_gaps(self) -> None:
+        if hasattr(self._network, "tie_weights"):
+            self._network.tie_weights()
+        head = f"{_HEAD}.weight"
+        if head in self._wanted and head not in self._found and head not in self._kept:
+            setattr(self._network, _HEAD, torch.nn.Identity())
+        there = self._network.state_dict()
+        missing = [
+            name
+            for name, tensor in there.items()
+            if name not in self._found
+            and name not in self._kept
+            and not name.endswith(_OWN_BUFFERS)
+            and (tensor.is_meta or name in dict(self._network.named_buffers()))
+        ]
+        if missing:
+            raise self._misfit(messages.TENSORS_MISSING(count=len(missing), tensor=missing[0]))
+
+    def _misfit(self, reason: str) -> ModelError:
+        file = self._file
+        return ModelError(
+            messages.COMPONENT_MISFIT(
+                file=file.path.name, found=title_of(file), config=self._config, reason=reason
+            )
+        )

@@ -1,0 +1,314 @@
+"""Names of tensors in the layouts of makers and of llama.cpp, converted to those of diffusers and transformers.
+
+All conversions rename tensors and move rows; so they serve weights of every precision, and the factors of 8-bit rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from deforum_helpers.models.weights.recognition import Kind, ModelFile, bare_text_name
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a tensor, or some of its rows, belongs.
+
+    Args:
+        name: of the tensor in diffusers or transformers.
+        rows: ranges of rows that it takes, joined in this order; none = all of them.
+    """
+
+    name: str
+    rows: tuple[tuple[int, int], ...] = ()
+
+
+# Given the name of a tensor and the number of its rows, returns where it belongs.
+Naming: TypeAlias = Callable[[str, int], "tuple[Target, ...]"]
+
+# One name, or the names among which the rows are divided.
+Targets: TypeAlias = "str | tuple[str, ...]"
+
+_QKV = ("attn.to_q", "attn.to_k", "attn.to_v")
+_ADDED_QKV = ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj")
+
+
+def _blocks(own: str, theirs: str, table: Mapping[str, Targets]) -> dict[str, Targets]:
+    """Return rows of a table for numbered blocks: "*" is the number."""
+    return {
+        f"{theirs}.*.{name}": (
+            f"{own}.*.{targets}"
+            if isinstance(targets, str)
+            else tuple(f"{own}.*.{target}" for target in targets)
+        )
+        for name, targets in table.items()
+    }
+
+
+_DOUBLE: Mapping[str, Targets] = {
+    "img_attn.qkv": _QKV,
+    "txt_attn.qkv": _ADDED_QKV,
+    "img_attn.norm.query_norm": "attn.norm_q",
+    "img_attn.norm.key_norm": "attn.norm_k",
+    "txt_attn.norm.query_norm": "attn.norm_added_q",
+    "txt_attn.norm.key_norm": "attn.norm_added_k",
+    "img_attn.proj": "attn.to_out.0",
+    "txt_attn.proj": "attn.to_add_out",
+}
+_MLPS: Mapping[str, Targets] = {
+    "img_mlp.0": "ff.net.0.proj",
+    "img_mlp.2": "ff.net.2",
+    "txt_mlp.0": "ff_context.net.0.proj",
+    "txt_mlp.2": "ff_context.net.2",
+}
+_SINGLE: Mapping[str, Targets] = {
+    "linear1": (*_QKV, "proj_mlp"),
+    "linear2": "proj_out",
+    "norm.query_norm": "attn.norm_q",
+    "norm.key_norm": "attn.norm_k",
+}
+_ENDS: Mapping[str, Targets] = {
+    "img_in": "x_embedder",
+    "txt_in": "context_embedder",
+    "final_layer.linear": "proj_out",
+}
+
+
+def _embedders(own: str, table: Mapping[str, str]) -> dict[str, Targets]:
+    return {
+        f"{theirs}.{layer}": f"{own}.{embedder}.linear_{number}"
+        for theirs, embedder in table.items()
+        for layer, number in (("in_layer", 1), ("out_layer", 2))
+    }
+
+
+_FLUX: Mapping[str, Targets] = {
+    **_ENDS,
+    **_embedders(
+        "time_text_embed",
+        {
+            "time_in": "timestep_embedder",
+            "vector_in": "text_embedder",
+            "guidance_in": "guidance_embedder",
+        },
+    ),
+    **_blocks("transformer_blocks", "double_blocks", {**_DOUBLE, **_MLPS}),
+    **_blocks(
+        "transformer_blocks",
+        "double_blocks",
+        {"img_mod.lin": "norm1.linear", "txt_mod.lin": "norm1_context.linear"},
+    ),
+    **_blocks("single_transformer_blocks", "single_blocks", {**_SINGLE, "modulation.lin": "norm.linear"}),
+    "final_layer.adaLN_modulation.1": "norm_out.linear",
+}
+_CHROMA: Mapping[str, Targets] = {
+    **_ENDS,
+    **_blocks("transformer_blocks", "double_blocks", {**_DOUBLE, **_MLPS}),
+    **_blocks("single_transformer_blocks", "single_blocks", _SINGLE),
+    "distilled_guidance_layer.layers.*.in_layer": "distilled_guidance_layer.layers.*.linear_1",
+    "distilled_guidance_layer.layers.*.out_layer": "distilled_guidance_layer.layers.*.linear_2",
+}
+_FLUX2: Mapping[str, Targets] = {
+    **_ENDS,
+    **_embedders("time_guidance_embed", {"time_in": "timestep_embedder", "guidance_in": "guidance_embedder"}),
+    **{
+        f"{name}.lin": f"{name}.linear"
+        for name in ("double_stream_modulation_img", "double_stream_modulation_txt")
+    },
+    "single_stream_modulation.lin": "single_stream_modulation.linear",
+    **_blocks("transformer_blocks", "double_blocks", _DOUBLE),
+    **_blocks(
+        "transformer_blocks",
+        "double_blocks",
+        {
+            "img_mlp.0": "ff.linear_in",
+            "img_mlp.2": "ff.linear_out",
+            "txt_mlp.0": "ff_context.linear_in",
+            "txt_mlp.2": "ff_context.linear_out",
+        },
+    ),
+    **_blocks(
+        "single_transformer_blocks",
+        "single_blocks",
+        {**_SINGLE, "linear1": "attn.to_qkv_mlp_proj", "linear2": "attn.to_out"},
+    ),
+    "final_layer.adaLN_modulation.1": "norm_out.linear",
+}
+_Z_IMAGE: Mapping[str, Targets] = {
+    "x_embedder": "all_x_embedder.2-1",
+    "final_layer.linear": "all_final_layer.2-1.linear",
+    "final_layer.adaLN_modulation.1": "all_final_layer.2-1.adaLN_modulation.1",
+    **{
+        f"{blocks}.*.attention.{theirs}": (
+            f"{blocks}.*.attention.{own}"
+            if isinstance(own, str)
+            else tuple(f"{blocks}.*.attention.{one}" for one in own)
+        )
+        for blocks in ("layers", "noise_refiner", "context_refiner")
+        for theirs, own in {
+            "qkv": ("to_q", "to_k", "to_v"),
+            "out": "to_out.0",
+            "q_norm": "norm_q",
+            "k_norm": "norm_k",
+        }.items()
+    },
+}
+
+# Names that are not in a table are the same in both layouts.
+_TRANSFORMERS: Mapping[Kind, Mapping[str, Targets]] = {
+    "flux": _FLUX,
+    "chroma": _CHROMA,
+    "flux2-klein": _FLUX2,
+    "z-image": _Z_IMAGE,
+}
+# Layers whose makers write shift before scale; diffusers reads scale before shift.
+_SWAPPED = "norm_out.linear"
+# Tensors that makers leave in their files although no network has them.
+_LEFT_OVER: Mapping[Kind, tuple[str, ...]] = {"z-image": ("norm_final.weight",)}
+
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+
+# LDM's names of the parts of a VAE, in the order that they are replaced.
+_LDM_VAE: tuple[tuple[str, str], ...] = (
+    (r"^(encoder|decoder)\.((?:post_)?quant_conv)\.", r"\2."),
+    (r"\.norm_out\.", ".conv_norm_out."),
+    (r"\.nin_shortcut\.", ".conv_shortcut."),
+    (r"\.down\.(\d+)\.block\.", r".down_blocks.\1.resnets."),
+    (r"\.down\.(\d+)\.downsample\.", r".down_blocks.\1.downsamplers.0."),
+    (r"\.mid\.block_1\.", ".mid_block.resnets.0."),
+    (r"\.mid\.block_2\.", ".mid_block.resnets.1."),
+    (r"\.mid\.attn_1\.norm\.", ".mid_block.attentions.0.group_norm."),
+    (r"\.mid\.attn_1\.proj_out\.", ".mid_block.attentions.0.to_out.0."),
+    (r"\.mid\.attn_1\.([qkv])\.", r".mid_block.attentions.0.to_\1."),
+)
+_LDM_UP = re.compile(r"^decoder\.up\.(\d+)\.(block|upsample)\.")
+
+# Names of the parts of Wan's VAE, which is Qwen-Image's.
+_WAN_VAE: tuple[tuple[str, str], ...] = (
+    (r"^conv1\.", "quant_conv."),
+    (r"^conv2\.", "post_quant_conv."),
+    (r"^(encoder|decoder)\.conv1\.", r"\1.conv_in."),
+    (r"\.head\.0\.", ".norm_out."),
+    (r"\.head\.2\.", ".conv_out."),
+    (r"\.middle\.0\.", ".mid_block.resnets.0."),
+    (r"\.middle\.1\.", ".mid_block.attentions.0."),
+    (r"\.middle\.2\.", ".mid_block.resnets.1."),
+    (r"\.downsamples\.", ".down_blocks."),
+    (r"\.residual\.0\.", ".norm1."),
+    (r"\.residual\.2\.", ".conv1."),
+    (r"\.residual\.3\.", ".norm2."),
+    (r"\.residual\.6\.", ".conv2."),
+    (r"\.shortcut\.", ".conv_shortcut."),
+)
+_WAN_UP = re.compile(r"^decoder\.upsamples\.(\d+)\.")
+
+# llama.cpp's names of the layers of text encoders; "*" is the number of the block.
+_LLAMA_CPP: Mapping[str, Mapping[str, Targets]] = {
+    "T5": {
+        "token_embd": "shared",
+        "enc.output_norm": "encoder.final_layer_norm",
+        "enc.blk.*.attn_norm": "encoder.block.*.layer.0.layer_norm",
+        "enc.blk.*.attn_q": "encoder.block.*.layer.0.SelfAttention.q",
+        "enc.blk.*.attn_k": "encoder.block.*.layer.0.SelfAttention.k",
+        "enc.blk.*.attn_v": "encoder.block.*.layer.0.SelfAttention.v",
+        "enc.blk.*.attn_o": "encoder.block.*.layer.0.SelfAttention.o",
+        "enc.blk.*.attn_rel_b": "encoder.block.*.layer.0.SelfAttention.relative_attention_bias",
+        "enc.blk.*.ffn_norm": "encoder.block.*.layer.1.layer_norm",
+        "enc.blk.*.ffn_gate": "encoder.block.*.layer.1.DenseReluDense.wi_0",
+        "enc.blk.*.ffn_up": "encoder.block.*.layer.1.DenseReluDense.wi_1",
+        "enc.blk.*.ffn_down": "encoder.block.*.layer.1.DenseReluDense.wo",
+    },
+    "Qwen3": {
+        "token_embd": "embed_tokens",
+        "output_norm": "norm",
+        "output": "lm_head",
+        "blk.*.attn_norm": "layers.*.input_layernorm",
+        "blk.*.attn_q": "layers.*.self_attn.q_proj",
+        "blk.*.attn_k": "layers.*.self_attn.k_proj",
+        "blk.*.attn_v": "layers.*.self_attn.v_proj",
+        "blk.*.attn_output": "layers.*.self_attn.o_proj",
+        "blk.*.attn_q_norm": "layers.*.self_attn.q_norm",
+        "blk.*.attn_k_norm": "layers.*.self_attn.k_norm",
+        "blk.*.ffn_norm": "layers.*.post_attention_layernorm",
+        "blk.*.ffn_gate": "layers.*.mlp.gate_proj",
+        "blk.*.ffn_up": "layers.*.mlp.up_proj",
+        "blk.*.ffn_down": "layers.*.mlp.down_proj",
+    },
+}
+
+
+def naming_of(file: ModelFile, hidden: int = 0) -> Naming:
+    """Return how the tensors of a model file are called by diffusers or transformers.
+
+    Args:
+        file: what it contains; names are given without its prefix.
+        hidden: the width of a transformer, by which joined layers are divided.
+    """
+    if file.component == "text_encoder":
+        layers: Mapping[str, Targets] = _LLAMA_CPP[file.network] if file.layout == "llama.cpp" else {}
+        return lambda name, rows: _placed(layers, bare_text_name(name), rows, 0)
+    if file.layout == "diffusers":
+        return lambda name, rows: (Target(name),)
+    if file.component == "vae":
+        return _vae_naming(file.network, file.names)
+    left_over = _LEFT_OVER.get(file.family, ()) if file.family else ()
+    table = _TRANSFORMERS.get(file.family, {}) if file.family else {}
+    return lambda name, rows: () if name in left_over else _placed(table, name, rows, hidden)
+
+
+def _placed(table: Mapping[str, Targets], name: str, rows: int, hidden: int) -> tuple[Target, ...]:
+    stem, _, end = name.rpartition(".")
+    number = _NUMBER.search(stem + ".")
+    pattern = stem if stem in table or number is None else _NUMBER.sub("*", stem + ".", count=1)[:-1]
+    end = "weight" if end == "scale" else end  # of a norm
+    found = table.get(pattern, pattern)
+    targets = [
+        f"{one.replace('*', number[0] if number else '')}.{end}".removeprefix(".")
+        for one in ((found,) if isinstance(found, str) else found)
+    ]
+    if targets[0].rpartition(".")[0] == _SWAPPED:
+        return (Target(targets[0], ((rows // 2, rows), (0, rows // 2))),)
+    if len(targets) == 1:
+        return (Target(targets[0]),)
+    size = rows // len(targets) if len(targets) == len(_QKV) else hidden
+    starts = [size * place for place in range(len(targets))]
+    return tuple(
+        Target(target, ((first, last),))
+        for target, first, last in zip(targets, starts, [*starts[1:], rows], strict=True)
+    )
+
+
+def _vae_naming(network: str, names: tuple[str, ...]) -> Naming:
+    if network == "AutoencoderKLQwenImage":
+        ends = {int(found[1]) for name in names if (found := _WAN_UP.match(name)) and ".resample." in name}
+        # Blocks are numbered through; one with an upsampler is the last of its level.
+        level = min(ends, default=-1) + 1
+
+        def renamed(name: str) -> str:
+            if (found := _WAN_UP.match(name)) is not None:
+                number = int(found[1])
+                place = "upsamplers.0" if number in ends else f"resnets.{number % level if level else number}"
+                block = number // level if level else 0
+                name = f"decoder.up_blocks.{block}.{place}.{name[found.end() :]}"
+            return _replaced(_WAN_VAE, name)
+
+    else:
+        levels = 1 + max((int(found[1]) for name in names if (found := _LDM_UP.match(name))), default=0)
+
+        def renamed(name: str) -> str:
+            if (found := _LDM_UP.match(name)) is not None:
+                place = "resnets" if found[2] == "block" else "upsamplers.0"
+                block = levels - 1 - int(found[1])  # LDM counts from the largest image
+                name = f"decoder.up_blocks.{block}.{place}.{name[found.end() :]}"
+            return _replaced(_LDM_VAE, name)
+
+    return lambda name, rows: (Target(renamed(name)),)
+
+
+def _replaced(table: tuple[tuple[str, str], ...], name: str) -> str:
+    for pattern, replacement in table:
+        name = re.sub(pattern, replacement, name)
+    return name

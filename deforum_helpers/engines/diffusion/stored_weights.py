@@ -1,0 +1,202 @@
+"""Weights as files store them: plain, in 8 bits with factors, or in GGUF's blocks.
+
+8-bit and GGUF weights of linear layers stay in memory as they are stored; a layer decodes its own when it runs. So a
+model takes as much memory as its file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from deforum_helpers.core.errors import ModelError
+from deforum_helpers.core.optional import require
+from deforum_helpers.engines import messages
+from deforum_helpers.models.weights.recognition import GGUF, SCALES, UNREAD, ModelFile
+
+_FLOATS_OF_8_BITS = {"float8_e4m3fn": torch.float8_e4m3fn, "float8_e5m2": torch.float8_e5m2}
+_8_BITS = {**_FLOATS_OF_8_BITS, "int8": torch.int8}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor as its file stores it.
+
+    Args:
+        data: rows first; 8-bit and GGUF weights as int8, since casts of a model to another dtype leave integers alone.
+        form: how `data` is read: "float8_e4m3fn", "float8_e5m2", "int8", a GGUF type; "" = as it is.
+        scale: float32 (rows, groups): the factors of each row's columns; None = 1.
+        shape: of the decoded tensor.
+    """
+
+    data: torch.Tensor
+    form: str
+    scale: torch.Tensor | None
+    shape: tuple[int, ...]
+
+    def taken(self, ranges: tuple[tuple[int, int], ...]) -> Stored:
+        """Return the rows of `ranges`, (first, end) each, in this order; of no ranges all."""
+        if not ranges:
+            return self
+
+        def rows(tensor: torch.Tensor) -> torch.Tensor:
+            parts = [tensor[first:end] for first, end in ranges]
+            return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+        data = rows(self.data)
+        scale = None if self.scale is None else rows(self.scale)
+        return replace(self, data=data, scale=scale, shape=(data.shape[0], *self.shape[1:]))
+
+    def decoded(self, dtype: torch.dtype) -> torch.Tensor:
+        """Return the tensor in `dtype`; integers that are no weights keep their own."""
+        if not self.form:
+            return self.data.to(dtype) if self.data.is_floating_point() else self.data
+        if self.form not in _8_BITS:
+            return _decoded_blocks(self.data, self.form).to(dtype).reshape(self.shape)
+        values = _eight_bits(self.data, self.form)
+        if self.scale is None:
+            return values.to(dtype)
+        rows, groups = self.scale.shape
+        grouped = values.float().reshape(rows, groups, -1) * self.scale.unsqueeze(-1)
+        return grouped.reshape(self.shape).to(dtype)
+
+
+def _eight_bits(data: torch.Tensor, form: str) -> torch.Tensor:
+    """Return stored values as numbers; on devices without 8-bit floats by a table of them."""
+    if form == "int8" or data.device.type != "mps":
+        return data.view(_8_BITS[form])
+    return by_table(data, form)
+
+
+def by_table(data: torch.Tensor, form: str) -> torch.Tensor:
+    """Return 8-bit floats that are stored as int8 in float32, without a tensor of 8-bit floats on their device."""
+    table = torch.arange(256, dtype=torch.uint8).view(_8_BITS[form]).float().to(data.device)
+    return table[data.view(torch.uint8).long()]
+
+
+def _decoded_blocks(data: torch.Tensor, form: str) -> torch.Tensor:
+    """Return float32 (rows, columns) of GGUF's blocks, decoded on their device."""
+    import gguf
+    from diffusers.quantizers.gguf.utils import dequantize_functions
+
+    kind = gguf.GGMLQuantizationType[form]
+    weights, size = gguf.GGML_QUANT_SIZES[kind]
+    blocks = data.view(torch.uint8).reshape(-1, size)
+    return dequantize_functions[kind](blocks, weights, size, torch.float32).reshape(data.shape[0], -1)
+
+
+def _parameter(stored: Stored) -> torch.nn.Parameter:
+    """Return the parameter of a layer; that of GGUF blocks tells diffusers' LoRA loaders the shape of the weights."""
+    if stored.form in _8_BITS:
+        return torch.nn.Parameter(stored.data, requires_grad=False)
+    import gguf
+    from diffusers.quantizers.gguf.utils import GGUFParameter
+
+    found: torch.nn.Parameter = GGUFParameter(stored.data, quant_type=gguf.GGMLQuantizationType[stored.form])
+    return found
+
+
+class StoredLinear(torch.nn.Linear):
+    """A linear layer whose weights stay as they are stored and are decoded each time that it runs.
+
+    Args:
+        stored: its weights, (out, in).
+        bias: its bias, or None.
+        compute_dtype: of its inputs; networks ask for it where weights are integers.
+    """
+
+    def __init__(self, stored: Stored, bias: torch.nn.Parameter | None, compute_dtype: torch.dtype) -> None:
+        torch.nn.Module.__init__(self)
+        self.out_features, self.in_features = stored.shape
+        self.compute_dtype = compute_dtype
+        self._form = stored.form
+        self._is_scaled = stored.scale is not None
+        self.weight = _parameter(stored)
+        self.register_buffer("weight_scale", stored.scale, persistent=False)
+        self.register_parameter("bias", bias)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Return the layer's output for (..., in)."""
+        shape = (self.out_features, self.in_features)
+        scale = self.get_buffer("weight_scale") if self._is_scaled else None
+        data = self.weight.as_tensor() if hasattr(self.weight, "as_tensor") else self.weight
+        weight = Stored(data, self._form, scale, shape).decoded(input.dtype)
+        return F.linear(input, weight, self.bias)
+
+
+def read_weights(file: ModelFile) -> Iterator[tuple[str, Stored]]:
+    """Yield the tensors of a model file with their names, without its prefix.
+
+    Raises:
+        ModelError: weights of a precision that is not supported.
+        MissingFeature: a GGUF file, and the package gguf is not installed.
+    """
+    yield from _of_gguf(file) if file.path.suffix.casefold() == GGUF else _of_safetensors(file)
+
+
+def _of_safetensors(file: ModelFile) -> Iterator[tuple[str, Stored]]:
+    from safetensors import safe_open
+
+    with safe_open(str(file.path), framework="pt") as tensors:
+        names = set(tensors.keys())
+        for name in sorted(names):
+            if not name.startswith(file.prefix) or name.endswith((*UNREAD, *SCALES)):
+                continue
+            stem = name.removesuffix(".weight")
+            scales = [stem + end for end in SCALES if stem + end in names and stem != name]
+            factors = tensors.get_tensor(scales[0]) if scales else None
+            yield name[len(file.prefix) :], _stored(file, name, tensors.get_tensor(name), factors)
+
+
+def _stored(file: ModelFile, name: str, tensor: torch.Tensor, factors: torch.Tensor | None) -> Stored:
+    form = next((form for form, dtype in _8_BITS.items() if tensor.dtype == dtype), "")
+    shape = tuple(tensor.shape)
+    if tensor.dtype == torch.uint8 or (form == "int8" and factors is None):
+        raise ModelError(messages.PRECISION_UNSUPPORTED(file=file.path.name, tensor=name, found=tensor.dtype))
+    if not form:
+        return Stored(tensor, "", None, shape)
+    scale = None if factors is None else _factors(file, name, factors.float(), shape)
+    return Stored(tensor.view(torch.int8), form, scale, shape)
+
+
+def _factors(file: ModelFile, name: str, factors: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """Return the factors (rows, groups) of one for the tensor, one a row, or one a block of rows and columns."""
+    rows, columns = shape[0] if shape else 1, torch.Size(shape[1:]).numel()
+    if factors.numel() == 1:
+        return factors.reshape(1, 1).expand(rows, 1).contiguous()
+    table = factors.reshape(factors.shape[0], -1)
+    if rows % table.shape[0] or columns % table.shape[1]:
+        found = f"{tuple(factors.shape)} factors"
+        raise ModelError(messages.PRECISION_UNSUPPORTED(file=file.path.name, tensor=name, found=found))
+    return table.repeat_interleave(rows // table.shape[0], dim=0)
+
+
+def _of_gguf(file: ModelFile) -> Iterator[tuple[str, Stored]]:
+    require("gguf", f"The file {file.path.name!r}", "pip install gguf")
+    import gguf
+    from diffusers.quantizers.gguf.utils import SUPPORTED_GGUF_QUANT_TYPES
+
+    plain: dict[Any, torch.dtype] = {
+        gguf.GGMLQuantizationType.F32: torch.float32,
+        gguf.GGMLQuantizationType.F16: torch.float16,
+        gguf.GGMLQuantizationType.BF16: torch.bfloat16,
+    }
+    for tensor in gguf.GGUFReader(str(file.path)).tensors:
+        name, kind = tensor.name, tensor.tensor_type
+        if not name.startswith(file.prefix):
+            continue
+        shape = tuple(int(side) for side in reversed(tensor.shape))
+        data = torch.from_numpy(tensor.data.copy())
+        if kind in plain:
+            stored = Stored(data.view(plain[kind]).reshape(shape), "", None, shape)
+        elif kind in SUPPORTED_GGUF_QUANT_TYPES:
+            stored = Stored(data.view(torch.int8), kind.name, None, shape)
+        else:
+            raise ModelError(
+                messages.PRECISION_UNSUPPORTED(file=file.path.name, tensor=name, found=kind.name)
+            )
+        yield name[len(file.prefix) :], stored
