@@ -62,6 +62,12 @@ def _tool(name: str, parser: argparse.ArgumentParser) -> Run:
     return tools.run_tool
 
 
+def _list_models(name: str, parser: argparse.ArgumentParser) -> Run:
+    from deforum_helpers.cli import models
+
+    return models.prepare(parser)
+
+
 def _ask_server(name: str, parser: argparse.ArgumentParser) -> Run:
     from deforum_api.client import commands
 
@@ -121,6 +127,11 @@ GROUPS = (
             "workers": "list workers, drain and undrain them",
         },
         _ask_server,
+    ),
+    Group(
+        "look at models",
+        {"models": "list the models here, their licences, and whether they fit into the memory"},
+        _list_models,
     ),
     Group("start a server", {"serve": "serve the tab and the HTTP API, and render jobs"}, _serve),
     Group("let an assistant use a server", {"mcp": "serve the Model Context Protocol"}, _serve_mcp),

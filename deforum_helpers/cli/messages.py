@@ -8,6 +8,12 @@ from deforum_helpers.core.messages import Message
 UNKNOWN_COMMAND = Message("unknown_command", "unknown command {command!r}; {advice}")
 DID_YOU_MEAN = Message("similar_names", "did you mean {names}?")
 SEE_HELP = Message("see_help", "`{program} --help` lists all commands.")
+FOLDER_MISSING = Message("models_folder_missing", "The folder {folder} does not exist.")
+NO_MODELS = Message(
+    "no_models_found",
+    "No models were found in: {folders}. Name a folder, or a model in use with --ckpt.",
+)
+MODEL_UNUSABLE = Message("model_unusable", "unusable: {reason}")
 PACKAGE_NOT_INSTALLED = Message(
     "command_package_missing",
     "The package {package} is not installed for {python}; `python webui.py` makes the folder venv with all packages, "

@@ -6,10 +6,11 @@ Imports without torch.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 
 def device_memory(device: str) -> tuple[int, int]:
@@ -50,6 +51,9 @@ OFFLOAD_CHOICES = (AUTO, *MODES)
 UNET_VALUES = 26.1
 TRANSFORMER_VALUES = 22.6
 AUTOENCODER_VALUES = 6.0
+TEXT_VALUES = 16.0
+# The longest text that most families read.
+TEXT_TOKENS = 512
 # Workspace of convolutions and products of matrices, and gaps between the blocks of the allocator.
 WORKSPACE = 1.25
 # For the images of the frame loop and the libraries' own memory.
@@ -175,6 +179,43 @@ def lower_plan(plan: MemoryPlan, needs: MemoryNeeds, decoding: bool) -> MemoryPl
     return replace(plan, mode=mode, peak=needs.peak(mode, plan.tiled))
 
 
-def activations(values: float, places: int, width: int, value_bytes: int) -> int:
-    """Return the bytes of a network's activations, from its values per place and channel; see `UNET_VALUES`."""
+def sampling_bytes(config: Mapping[str, Any], cells: int, batch: int, patch: int, value_bytes: int) -> int:
+    """Return the bytes of the denoising network's activations.
+
+    Args:
+        config: of the network, as diffusers writes it.
+        cells: latent cells of one image.
+        batch: latents that are evaluated at once.
+        patch: cells per token and side, if the network is a transformer.
+        value_bytes: of one number.
+    """
+    if channels := config.get("block_out_channels"):
+        return _activations(UNET_VALUES, batch * cells, channels[0], value_bytes)
+    heads = _first_of(config, "num_attention_heads")
+    width = _first_of(config, "dim", "hidden_size") or heads * _first_of(config, "attention_head_dim")
+    return _activations(TRANSFORMER_VALUES, batch * (cells // patch**2 + TEXT_TOKENS), width, value_bytes)
+
+
+def decoding_bytes(config: Mapping[str, Any], pixels: int, value_bytes: int) -> int:
+    """Return the bytes of a VAE's activations; `config` as diffusers writes it."""
+    channels = config.get("block_out_channels") or config.get("decoder_block_out_channels") or [128]
+    first = _first_of(config, "base_dim") or channels[0]
+    return _activations(AUTOENCODER_VALUES, pixels, first, value_bytes)
+
+
+def encoding_bytes(config: Mapping[str, Any], value_bytes: int) -> int:
+    """Return the bytes of a text encoder's activations; `config` as transformers writes it."""
+    config = config.get("text_config") or config
+    layers = _first_of(config, "num_hidden_layers", "num_layers")
+    # All hidden layers are returned.
+    width = _first_of(config, "hidden_size", "d_model")
+    return _activations(TEXT_VALUES + layers, TEXT_TOKENS, width, value_bytes)
+
+
+def _first_of(config: Mapping[str, Any], *names: str) -> int:
+    """Return the first of some numbers that a configuration has; 0 if it has none."""
+    return next((int(value) for name in names if (value := config.get(name))), 0)
+
+
+def _activations(values: float, places: int, width: int, value_bytes: int) -> int:
     return int(WORKSPACE * values * places * width * value_bytes)

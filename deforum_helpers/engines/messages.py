@@ -94,6 +94,10 @@ MODEL_DAMAGED = Message(
     "model_damaged",
     "The {model} cannot be loaded: the file is damaged, or its weights do not fit its configuration; fetch it again.",
 )
+PICKLE_UNREAD = Message(
+    "model_is_pickle",
+    "The file {name!r} is a pickle, which may contain code; use a .safetensors file instead.",
+)
 COMPONENT_MISFIT = Message(
     "component_misfit",
     "The file {file!r} ({found}) does not fit the configuration of {config}: {reason}; use the configuration that "

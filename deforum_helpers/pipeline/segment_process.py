@@ -208,6 +208,7 @@ def main() -> None:
             checkpoint=choice.checkpoint,
             allow_download=choice.allow_download,
             device=choice.device,
+            offload=choice.offload,
             parts=choice.parts,
         )
         worker = open_worker(order, facts, engine, parent.note_life)

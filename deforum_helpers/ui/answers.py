@@ -324,6 +324,13 @@ class Answers:
         facts = self._service.facts_now()
         return {name: host_choices(name, facts) for name in names}
 
+    def list_models(self) -> str:
+        """Return the models of this machine as a table; torch is imported for it, to see the device."""
+        checkpoint = self._service.facts_now().model
+        known = checkpoint if checkpoint and Path(checkpoint).expanduser().exists() else None
+        folders = searched_folders(known)
+        return panels.models_html(listed_models(folders, this_machine()), folders)
+
     def runs(self) -> list[tuple[str, str]]:
         """Return a label and the timestring of each resumable run, newest first."""
         return [

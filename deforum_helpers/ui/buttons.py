@@ -15,7 +15,7 @@ from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import refreshable_names
 
 # "hidden" buttons are clicked by the page's script only.
-Place = Literal["run", "resume", "files", "keys", "controlnet", "options", "hidden"]
+Place = Literal["run", "resume", "files", "keys", "controlnet", "models", "options", "hidden"]
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,7 @@ BUTTONS = (
         "controlnet",
         Call(_refreshed, outputs=tuple(refreshable_names())),
     ),
+    Button("models_list", "List models", "models", Call(Answers.list_models, outputs=("models",))),
     Button(
         "set_options",
         "Apply options",

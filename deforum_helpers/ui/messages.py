@@ -23,6 +23,8 @@ KEYS_CONVERTED = Message("tab_keys_converted", "All keys are in {unit}; {count} 
 SETTINGS_SAVED = Message("tab_settings_saved", "Saved as {path}.")
 OPTIONS_APPLIED = Message("tab_options_applied", "These options apply to all videos from now on.")
 
+NO_MODELS = Message("tab_no_models", "No models were found in: {folders}.")
+
 # Notes of sections whose controls are all hidden
 STRENGTH_IDLE = Message(
     "tab_strength_idle",

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from deforum_helpers.core.files.no_links import open_file
 from deforum_helpers.core.progress import frame_words, state_words
+from deforum_helpers.engines.model_list import ListedModel, plan_words
 from deforum_helpers.output.kinds import KINDS
+from deforum_helpers.ui import messages
 from deforum_helpers.ui.checking import warnings_html
-from deforum_helpers.ui.formatting import escape
+from deforum_helpers.ui.formatting import code_attribute, escape, size
 from deforum_helpers.ui.saved_files import download_html, run_content
 from deforum_helpers.ui.service import DeliveryView, JobService, JobView
 
@@ -52,6 +54,35 @@ def in_order(jobs: Sequence[JobView]) -> tuple[JobView, ...]:
 def version(*parts: object) -> str:
     """Return a short hash of what a panel shows; the page keeps a panel while its version is the same."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def models_html(models: Sequence[ListedModel], folders: Sequence[Path]) -> str:
+    """Return the models of this machine as a table; folders are shown by their names alone."""
+    searched = ", ".join(dict.fromkeys(folder.name for folder in folders)) or "-"
+    if not models:
+        text = messages.NO_MODELS(folders=searched)
+        return f'<p class="deforum-empty"{code_attribute(text)}>{escape(text)}</p>'
+    headings = "".join(
+        f"<th>{name}</th>" for name in ("Model", "Kind", "Size", "Precision", "Fits", "Licence")
+    )
+    rows = "".join(f"<tr>{_model_cells(model)}</tr>" for model in models)
+    return f'<table class="deforum-models"><thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _model_cells(model: ListedModel) -> str:
+    name = f"<td>{escape(model.path.name)}</td>"
+    if model.problem:
+        return f'{name}<td colspan="5">{escape(model.problem)}</td>'
+    source = "" if model.licence_is_own or not model.licence else " (of the family)"
+    at = f" at {model.size_px}" if model.plan is not None else ""
+    cells = (
+        model.title,
+        size(model.size_bytes),
+        model.precision,
+        f"{plan_words(model.plan)}{at}",
+        f"{model.licence}{source}",
+    )
+    return name + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
 
 
 def run_version(service: JobService, job: JobView | None) -> str:

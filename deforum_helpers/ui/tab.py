@@ -114,6 +114,10 @@ class _Builder:
                         with compat.tab(one.title):
                             self._idle(f"{section.title} > {one.title}")
                             self._section(one)
+        if section.title == "Run":
+            with gr.Accordion("Models", open=False):
+                self._buttons("models", size="sm", elem_classes=["deforum-reset"])
+                self._named["models"] = compat.html("", "deforum_models")
         if section.title == "Output":
             self._named["tool_runs"] = compat.html("", "deforum_tools")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.utils import torch_utils
 
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.core.torch_environment import MPS_FALLBACK, let_cpu_replace_missing_operators
@@ -20,7 +21,9 @@ from deforum_helpers.engines.diffusion import loading
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 from deforum_helpers.models import devices
 from deforum_helpers.models.devices import best_device, is_out_of_memory, network_dtype
+from deforum_helpers.models.weights.checkpoints import ModelParts
 from tests.engines.conftest import RequestMaker
+from tests.engines.maker_layouts import in_eight_bits, saved, transformer_of
 from tests.engines.tiny_models import MAKERS, VARIANTS
 from tests.without_float64 import WithoutFloat64
 
@@ -92,6 +95,8 @@ def test_a_mac_runs_missing_operators_on_its_cpu(platform: str, given: dict[str,
 
 @pytest.fixture
 def device_without_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = dict(torch_utils._DTYPE_UNSUPPORTED_DEVICES)
+    monkeypatch.setattr(torch_utils, "_DTYPE_UNSUPPORTED_DEVICES", known)
     monkeypatch.setattr(loading, "has_float64", lambda device: False)
 
 
@@ -139,6 +144,27 @@ def test_images_are_generated_without_float64_and_stay_on_the_device(
     with WithoutFloat64(value=1.0):
         found = engine.generate(request, CancelToken())
     assert (found.device, found.dtype, found.shape) == (META, torch.float32, (3, 48, 32))
+
+
+@pytest.mark.usefixtures("device_without_float64")
+def test_weights_in_eight_bits_are_streamed_too(
+    tiny: Callable[[str], Path], request_for: RequestMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors = in_eight_bits(transformer_of(tiny("flux"), "flux"), "float8_e4m3fn", "scale_weight")
+    parts = ModelParts(transformer=str(saved(tensors, tmp_path / "8bit.safetensors")))
+    images = [
+        DiffusionEngine(str(tiny("flux")), device="cpu", offload=mode, parts=parts).generate(
+            request_for(steps=1), CancelToken()
+        )
+        for mode in ("none", "streamed")
+    ]
+    assert torch.equal(*images)
+    stream_to_meta(monkeypatch)
+    engine = DiffusionEngine(
+        str(tiny("flux")), device="meta", offload="streamed", parts=parts, memory=lambda device: None
+    )
+    with WithoutFloat64(value=1.0):
+        assert engine.generate(request_for(steps=1), CancelToken()).device == META
 
 
 def test_float64_would_be_seen() -> None:

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -407,7 +406,7 @@ class TestReports:
         engine = standalone._engine("diffusers", make_parser().parse_args(words))
         assert engine._mode == "streamed"
         choice = EngineChoice("diffusers", folder, device="cpu", offload="model")
-        assert make_engine(**asdict(choice))._mode == "model"  # type: ignore[attr-defined]
+        assert make_engine(**vars(choice))._mode == "model"  # type: ignore[attr-defined]
         made: list[dict[str, Any]] = []
         monkeypatch.setattr("deforum_helpers.engines.make_engine", lambda name, **more: made.append(more))
         settings = tmp_path / "settings.txt"

@@ -658,7 +658,7 @@ MAKERS: Mapping[str, Callable[[Path], None]] = {
 
 
 # Of a family that another kind stands for, where a test is about the parts of a model.
-VARIANTS = ("sd2", "lcm", "sd3", "flux2-klein-distilled")
+VARIANTS = ("sd2", "lcm", "sd3", "flux2-klein-distilled", "sana-sprint")
 
 
 def make(kind: str, folder: Path) -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deforum_helpers.engines.model_list import Machine
 from deforum_helpers.output.frames import write_frame
 from deforum_helpers.output.metadata import SETTINGS_KEYWORD
 from deforum_helpers.settings import defaults
@@ -61,6 +62,23 @@ def test_a_run_that_is_not_there_is_told_before_anything_is_queued(answers: Answ
     answer = answers.check(*values(**resumed))
     assert "neither a resume state nor settings of that run" in text(answer)
     assert list(marks(answer)["problems"]) == ["resume_timestring"]
+
+
+def test_the_models_here_are_listed(
+    answers: Answers, service: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEFORUM_MODELS", str(tmp_path / "models" / "Deforum"))
+    monkeypatch.setattr("deforum_helpers.ui.answers.this_machine", lambda: Machine("cuda", 8, 8))
+    assert 'data-code="tab_no_models"' in answers.list_models()
+    folder = tmp_path / "models" / "Stable-diffusion"
+    folder.mkdir(parents=True)
+    (folder / "a<b>.ckpt").write_bytes(b"\x80")
+    (folder / "c.safetensors").write_bytes(b"no")
+    service.facts = replace(service.facts, model=str(folder / "c.safetensors"))
+    found = answers.list_models()
+    assert "a&lt;b&gt;.ckpt" in found
+    assert "c.safetensors" in text(found)
+    assert str(tmp_path) not in found
 
 
 def test_good_settings_are_answered_with_their_cost(answers: Answers, service: FakeService) -> None:

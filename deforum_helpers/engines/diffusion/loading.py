@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -240,20 +239,19 @@ def _ready(parts: Mapping[str, Any], device: torch.device) -> None:
         elif name == "unet":
             channels_last(part)
         elif name == "transformer" and not has_float64(device):
-            _compute_tables_on_cpu(part)
+            _without_float64(part, device)
 
 
-def _compute_tables_on_cpu(transformer: torch.nn.Module) -> None:
-    """Let a transformer compute its table of places on the CPU, which happens in float64."""
+def _without_float64(transformer: torch.nn.Module, device: torch.device) -> None:
+    """Let a transformer compute its tables of places in float32, as diffusers does for the devices that it knows."""
+    from diffusers.utils import torch_utils
+
+    known: dict[torch.dtype, frozenset[str]] = getattr(torch_utils, "_DTYPE_UNSUPPORTED_DEVICES", {})
+    known[torch.float64] = known.get(torch.float64, frozenset()) | {device.type}
     for module in transformer.modules():
-        if type(module).__name__ in _FLOAT64_TABLES:
-            module.forward = partial(_tables_of_cpu, module.forward)  # type: ignore[method-assign]
-
-
-def _tables_of_cpu(
-    compute: Callable[[torch.Tensor], tuple[torch.Tensor, ...]], places: torch.Tensor
-) -> tuple[torch.Tensor, ...]:
-    return tuple(table.to(places.device) for table in compute(places.cpu()))
+        tables = getattr(module, "freqs_cis", None)
+        if isinstance(tables, list):
+            module.freqs_cis = [table.to(torch.complex64) for table in tables]  # type: ignore[assignment]
 
 
 def prepare_vae(vae: Any) -> None:

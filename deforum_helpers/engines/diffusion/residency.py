@@ -13,13 +13,12 @@ from typing import Any, Literal
 import torch
 
 from deforum_helpers.engines.memory import (
-    AUTOENCODER_VALUES,
     TILE_PX,
-    TRANSFORMER_VALUES,
-    UNET_VALUES,
     MemoryNeeds,
     MemoryPlan,
-    activations,
+    decoding_bytes,
+    encoding_bytes,
+    sampling_bytes,
 )
 from deforum_helpers.models.devices import release_unused
 
@@ -27,10 +26,6 @@ Role = Literal["text", "network", "autoencoder"]
 Modules = Mapping[Role, Sequence[torch.nn.Module]]
 
 _MAIN_MEMORY = torch.device("cpu")
-# Tokens of a text where a configuration does not say; as many as the longest that a family reads.
-_TEXT_TOKENS = 512
-# Values that a layer of a text encoder holds per token and channel.
-_TEXT_VALUES = 16.0
 # The attribute of a streamed text encoder with the device of its inputs.
 _INPUTS = "deforum_input_device"
 
@@ -71,53 +66,22 @@ def memory_needs(
     cells = (width // factor) * (height // factor)
     layers = (*modules["text"], *modules["network"])
     largest = max((_bytes(weights) for module in layers for weights in module.parameters()), default=0)
-    (vae,) = modules["autoencoder"]
+    network: Any = modules["network"][0]
+    vae: Any = modules["autoencoder"][0]
     return MemoryNeeds(
         text=weight_bytes(modules["text"]),
         network=weight_bytes(modules["network"]),
         autoencoder=weight_bytes([vae]),
         layer=largest,
         encoding=max((_encoding(module) for module in modules["text"]), default=0),
-        sampling=_sampling(modules["network"][0], cells, batch, patch),
-        decoding=_decoding(vae, width * height),
-        tile=_decoding(vae, TILE_PX * TILE_PX),
+        sampling=sampling_bytes(network.config, cells, batch, patch, network.dtype.itemsize),
+        decoding=decoding_bytes(vae.config, width * height, vae.dtype.itemsize),
+        tile=decoding_bytes(vae.config, TILE_PX * TILE_PX, vae.dtype.itemsize),
     )
 
 
-def _sampling(network: Any, cells: int, batch: int, patch: int) -> int:
-    config, value = network.config, network.dtype.itemsize
-    channels = getattr(config, "block_out_channels", None)
-    if channels:
-        return activations(UNET_VALUES, batch * cells, channels[0], value)
-    tokens = cells // patch**2 + _TEXT_TOKENS
-    return activations(TRANSFORMER_VALUES, batch * tokens, _transformer_width(config), value)
-
-
-def _transformer_width(config: Any) -> int:
-    heads = _first_of(config, "num_attention_heads")
-    return _first_of(config, "dim", "hidden_size") or heads * _first_of(config, "attention_head_dim")
-
-
-def _first_of(config: Any, *names: str) -> int:
-    """Return the first of some numbers that a configuration has; 0 if it has none."""
-    return next((int(value) for name in names if (value := getattr(config, name, None))), 0)
-
-
-def _decoding(vae: Any, pixels: int) -> int:
-    config = vae.config
-    first = getattr(config, "base_dim", None)
-    if first is None:
-        channels = getattr(config, "block_out_channels", None) or config.decoder_block_out_channels
-        first = channels[0]
-    return activations(AUTOENCODER_VALUES, pixels, int(first), vae.dtype.itemsize)
-
-
-def _encoding(module: Any) -> int:
-    config = getattr(module.config, "text_config", None) or module.config
-    width = _first_of(config, "hidden_size", "d_model")
-    layers = _first_of(config, "num_hidden_layers", "num_layers")
-    # All hidden layers are returned.
-    return activations(_TEXT_VALUES + layers, _TEXT_TOKENS, width, module.dtype.itemsize)
+def _encoding(text_encoder: Any) -> int:
+    return encoding_bytes(text_encoder.config.to_dict(), text_encoder.dtype.itemsize)
 
 
 class Residency:
