@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deforum_helpers.core.errors import DeforumError, SettingsError
+from deforum_helpers.engines.model_list import listed_models, searched_folders, this_machine
 from deforum_helpers.media.camera_files import WRITERS
 from deforum_helpers.output.metadata import read_settings
 from deforum_helpers.pipeline.camera_export import video_shot
