@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from deforum_helpers.core.errors import NotFinite
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import FreeU, GenerateRequest
@@ -24,7 +25,9 @@ from deforum_helpers.engines.diffusion.acceleration import (
     Times,
     accelerator_for,
 )
+from deforum_helpers.engines.diffusion.autoencoder import autoencoder_of
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
+from deforum_helpers.engines.diffusion.loading import prepare_vae
 
 TinyMaker = Callable[[str], Path]
 RequestMaker = Callable[..., GenerateRequest]
@@ -277,3 +280,30 @@ def test_gpu_graphs_repeat_the_plain_evaluations(
         torch.testing.assert_close(found, expected, atol=0 if way == "graph" else 0.02, rtol=0)
     (shape,) = fast._accelerator._shapes.values()
     assert set(shape.ready) == {way}
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, torch.float16), (True, torch.float32)])
+def test_a_vae_runs_in_float32_where_its_own_configuration_asks(
+    asked: bool | None, expected: torch.dtype
+) -> None:
+    options = {} if asked is None else {"force_upcast": asked}
+    vae = diffusers.AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, **options).half()
+    prepare_vae(vae, torch.device("cpu"))
+    assert vae.dtype == expected
+
+
+def test_an_image_that_overflows_in_half_precision_is_decoded_in_float32() -> None:
+    vae = diffusers.AutoencoderKL(block_out_channels=(8,), norm_num_groups=4).half()
+    with torch.no_grad():
+        vae.post_quant_conv.weight.mul_(200)
+    before = {name: weight.clone() for name, weight in vae.state_dict().items()}
+    autoencoder = autoencoder_of(vae)
+    with torch.no_grad():
+        latents = torch.full((1, 4, 4, 4), 500.0)
+        assert not torch.isfinite(autoencoder._decoded_in(latents, torch.float16)).all()
+        image = autoencoder.decode(latents)
+        assert torch.isfinite(image).all()
+        with pytest.raises(NotFinite):
+            autoencoder.decode(torch.full((1, 4, 4, 4), float("nan")))
+    assert vae.dtype == torch.float16
+    assert all(torch.equal(weight, before[name]) for name, weight in vae.state_dict().items())

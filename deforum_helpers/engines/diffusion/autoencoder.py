@@ -109,11 +109,23 @@ class Autoencoder:
         Raises:
             NotFinite: the image holds NaN or infinite values.
         """
-        scaled = self._unnormed(latents).to(self.vae.dtype).contiguous(memory_format=torch.channels_last)
-        decoded = self._decoded(scaled).float()
-        if not bool(torch.isfinite(decoded).all()):
+        decoded = self._decoded_in(latents, self.vae.dtype)
+        finite = bool(torch.isfinite(decoded).all())
+        if not finite and self.vae.dtype == torch.float16:
+            # Some VAEs overflow now and then; float32 and back changes no weight.
+            self.vae.float()
+            try:
+                decoded = self._decoded_in(latents, torch.float32)
+            finally:
+                self.vae.half()
+            finite = bool(torch.isfinite(decoded).all())
+        if not finite:
             raise NotFinite(messages.NOT_FINITE())
         return (decoded / 2 + 0.5).clamp(0, 1)
+
+    def _decoded_in(self, latents: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        scaled = self._unnormed(latents).to(dtype).contiguous(memory_format=torch.channels_last)
+        return self._decoded(scaled).float()
 
 
 @dataclass(frozen=True)

@@ -257,9 +257,20 @@ def _without_float64(transformer: torch.nn.Module, device: torch.device) -> None
 def prepare_vae(vae: Any) -> None:
     """Prepare a VAE to run; one that overflows in half precision is converted to float32."""
     vae.eval().requires_grad_(False)
-    if getattr(vae.config, "force_upcast", False) and vae.dtype != torch.float32:
+    if _overflows(vae) and vae.dtype != torch.float32:
         vae.to(torch.float32)
     channels_last(vae)
+
+
+def _overflows(vae: Any) -> bool:
+    """Return whether a VAE's own configuration asks for float32; diffusers' default does too, for all that say nothing.
+
+    Those of Stable Diffusion 1 and 2 say nothing, and work in half precision, in a fraction of the time.
+    """
+    config = vae.config
+    return bool(getattr(config, "force_upcast", False)) and "force_upcast" not in config.get(
+        "_use_default_values", ()
+    )
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
