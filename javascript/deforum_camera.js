@@ -69,7 +69,7 @@
   // ---- drawing ----
 
   const VERTEX = `attribute vec3 place; attribute vec4 color; attribute vec2 spot; uniform mat4 all; varying vec4 tint;
-    varying vec2 where; void main() { gl_Position = all * vec4(place, 1.0); tint = color; where = spot; gl_PointSize = 11.0; }`;
+    varying vec2 where; void main() { gl_Position = all * vec4(place, 1.0); tint = color; where = spot; gl_PointSize = 9.0; }`;
   const FRAGMENT = `precision mediump float; varying vec4 tint; varying vec2 where; uniform sampler2D picture;
     void main() { gl_FragColor = where.x < 0.0 ? tint : vec4(texture2D(picture, where).rgb, 1.0); }`;
 
@@ -96,7 +96,8 @@
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 1, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
     gl.enable(gl.DEPTH_TEST);
     gl.enable(gl.BLEND);
-    gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA);
+    // The page takes the picture's colors as multiplied by its alpha.
+    gl.blendFuncSeparate(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA, gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     return { gl, all: gl.getUniformLocation(program, "all"), surface: new Float32Array(), picture: "" };
   };
 
@@ -183,7 +184,7 @@
     return {
       grid: dark ? [1, 1, 1, 0.13] : [0, 0, 0, 0.13],
       way: dark ? [1, 0.6, 0.35, 1] : [0.76, 0.28, 0.05, 1],
-      cone: dark ? [0.5, 0.75, 1, 0.8] : [0.05, 0.35, 0.65, 0.7],
+      cone: dark ? [0.5, 0.75, 1, 0.8] : [0.05, 0.35, 0.65, 0.85],
       key: dark ? [0.75, 0.72, 1, 1] : [0.26, 0.22, 0.79, 1],
       chosen: dark ? [1, 1, 0.4, 1] : [0.85, 0.1, 0.2, 1],
       now: dark ? [0.4, 0.9, 0.6, 1] : [0.05, 0.5, 0.25, 1],
@@ -268,12 +269,20 @@
     return Math.max(...sizes, 0.5);
   };
 
+  // Path, key poses and surface in one look.
   const overview = () => {
-    const places = scene.poses.map((row) => row.slice(1, 4));
-    const middle = [0, 1, 2].map(
-      (axis) => (Math.max(...places.map((p) => p[axis])) + Math.min(...places.map((p) => p[axis]))) / 2,
-    );
-    view = { yaw: -35, pitch: -28, distance: extent() * 1.4 + 0.5, target: add(middle, [0, 0, extent() * 0.2]) };
+    const { surface } = parts.drawing;
+    const places = [...scene.poses.map((row) => row.slice(1, 4)), ...keys.map(at)];
+    for (let start = 0; start < surface.length; start += 9) places.push(surface.slice(start, start + 3));
+    const [low, high] = [[Infinity, Infinity, Infinity], [-Infinity, -Infinity, -Infinity]];
+    for (const place of places) {
+      for (const axis of [0, 1, 2]) {
+        low[axis] = Math.min(low[axis], place[axis]);
+        high[axis] = Math.max(high[axis], place[axis]);
+      }
+    }
+    const reach = Math.hypot(...add(high, low, -1)) / 2;
+    view = { yaw: -35, pitch: -28, distance: reach * 1.8 + 0.4, target: low.map((value, axis) => (value + high[axis]) / 2) };
   };
 
   // ---- the text of camera_path ----
@@ -717,9 +726,9 @@
         chosen = Math.min(chosen, keys.length - 1);
       }
     }
-    if (!view) overview();
     parts.drawing.surface = scene.surface ? surfaceOf(scene.surface) : new Float32Array();
     if (scene.surface) loadPicture(parts.drawing, scene.surface.image);
+    if (!view) overview();
     // Beside the plots, which each answer replaces: the view keeps its focus and its picture.
     const plots = document.getElementById("deforum_plot");
     if (parts.box.parentElement !== plots.parentElement) plots.after(parts.box);

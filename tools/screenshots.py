@@ -109,6 +109,11 @@ def _photograph(browser: Any, url: str, out: Path, outputs: Path) -> None:
     _save(page, out / "webui_plots.png", part="#deforum_plots")
     page.wait_for_selector("#deforum_camera_view[data-scene*=surface]", state="attached")
     _save(page, out / "camera_view.png", part=".deforum-view-box")
+    for width_px, scheme in ((1280, "dark"), (390, "light"), (390, "dark")):
+        other = _page(browser, url, width_px, scheme)
+        other.wait_for_selector("#deforum_run video")
+        other.wait_for_timeout(1500)
+        _save(other, out / f"webui_{width_px}_{scheme}.png")
     _tab(page, "Output")
     _tab(page, "Vid2depth")
     film = next(outputs.glob("img2img-images/*/*.mp4"))
@@ -121,11 +126,6 @@ def _photograph(browser: Any, url: str, out: Path, outputs: Path) -> None:
     page.locator("#deforum_tools video").evaluate("video => { video.currentTime = 0.5; }")
     page.locator("#deforum_tools").scroll_into_view_if_needed()
     _save(page, out / "webui_tools.png")
-    for width_px, scheme in ((1280, "dark"), (390, "light"), (390, "dark")):
-        other = _page(browser, url, width_px, scheme)
-        other.wait_for_selector("#deforum_run video")
-        other.wait_for_timeout(1500)
-        _save(other, out / f"webui_{width_px}_{scheme}.png")
     for width_px, scheme in ((1280, "light"), (390, "dark")):
         _photograph_timeline(_page(browser, url, width_px, scheme), out / f"timeline_{width_px}_{scheme}.png")
 
