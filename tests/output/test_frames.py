@@ -30,9 +30,9 @@ from tests.output.films import chart
 def test_what_is_read_is_what_was_written(compressed_by: str, picture: np.ndarray) -> None:
     with pytest.MonkeyPatch.context() as patch:
         if compressed_by == "zlib":
-            patch.setattr(frames, "_isal_zlib", None)
+            patch.setattr(frames, "isal_zlib", None)
         else:
-            assert frames._isal_zlib is not None
+            assert frames.isal_zlib is not None
         png = encode_png(picture)
     read = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(read if picture.ndim == 2 else read[..., ::-1], picture)
