@@ -14,7 +14,7 @@ import numpy as np
 
 from deforum_helpers.camera.types import Matrix, Plane, camera_value_error
 
-TILE_PIXELS = 32768
+TILE_PIXELS = 131072
 FARTHEST_PX = 1e6
 
 

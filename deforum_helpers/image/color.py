@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -14,7 +15,7 @@ import torch
 
 from deforum_helpers.core.registry import choose
 from deforum_helpers.image.bands import in_bands
-from deforum_helpers.image.convert import Bytes, Floats, clamp_pixels, from_pixels, pixels, to_bytes
+from deforum_helpers.image.convert import Floats, clamp_pixels, from_pixels, pixels, to_bytes
 from deforum_helpers.image.transfers import constant
 from deforum_helpers.image.types import Image
 
@@ -266,9 +267,11 @@ class ColorReference:
         return SPACE_OF_MODE[self.mode]
 
     @cached_property
-    def image_u8(self) -> Bytes:
-        """The image in 8 bits, (H, W, 3)."""
-        return to_bytes(self.image)
+    def saved(self) -> bytes:
+        """The image in 8 bits as an .npz archive with the array `reference`, (H, W, 3) uint8."""
+        archive = io.BytesIO()
+        np.savez(archive, reference=to_bytes(self.image))
+        return archive.getvalue()
 
     @cached_property
     def counts(self) -> np.ndarray:

@@ -39,11 +39,14 @@ def to_bytes(image: Image) -> Bytes:
     if image.device.type != "cpu":
         return bytes_anywhere(image)
     rgb = pixels(image)
-    # Capped first, as values too large for an integer would become 0; as rows, because OpenCV drops a single channel.
-    _, capped = cv2.threshold(rgb.reshape(len(rgb), -1), 1, 1, cv2.THRESH_TRUNC)
-    return np.asarray(cv2.addWeighted(capped, 255, capped, 0, 0, dtype=cv2.CV_8U), np.uint8).reshape(
-        rgb.shape
-    )
+    rows = rgb.reshape(len(rgb), -1)  # OpenCV drops a single channel
+    if rows.min(initial=0) >= 0 and rows.max(initial=0) <= 1:
+        levels = cv2.convertScaleAbs(rows, alpha=255)
+    else:
+        # Capped first, as values too large for an integer would become 0.
+        _, capped = cv2.threshold(rows, 1, 1, cv2.THRESH_TRUNC)
+        levels = cv2.addWeighted(capped, 255, capped, 0, 0, dtype=cv2.CV_8U)
+    return np.asarray(levels, np.uint8).reshape(rgb.shape)
 
 
 def bytes_anywhere(image: Image) -> Bytes:
@@ -67,6 +70,8 @@ def on_8_bit_grid(image: Image) -> Image:
     Args:
         image: (3, H, W) float32 RGB.
     """
+    if image.device.type == "cpu":
+        return from_bytes(to_bytes(image))
     return (image * 255).round_().clamp_(0, 255).div_(255)
 
 

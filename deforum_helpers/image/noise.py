@@ -158,7 +158,12 @@ class Corners:
     def between(self, values: npt.NDArray[np.floating]) -> Field:
         """Return (side, n) interpolations of the (cells + 1, n) values of the corners."""
         corners = values.astype(np.float32)
-        return self.near[:, None] * corners[self.cell] + self.far[:, None] * corners[self.cell + 1]
+        mixed = corners.take(self.cell, axis=0)
+        mixed *= self.near[:, None]
+        beyond = corners.take(self.cell + 1, axis=0)
+        beyond *= self.far[:, None]
+        mixed += beyond
+        return mixed
 
     def matrix(self, corners: int) -> Field:
         """Return `between` as a (side, corners) matrix."""

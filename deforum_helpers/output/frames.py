@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import struct
 import zlib
@@ -20,10 +19,7 @@ from deforum_helpers.core.files.no_links import open_file, read_file
 from deforum_helpers.core.files.regular import UnusableFile
 from deforum_helpers.image.files import LARGEST_FILE_BYTES
 from deforum_helpers.output import messages
-from deforum_helpers.output.metadata import PNG_SIGNATURE, png_chunk, png_text_chunks
-
-# isal compresses three times faster than zlib at its fastest level, to smaller files.
-_isal_zlib = importlib.import_module("isal.isal_zlib") if importlib.util.find_spec("isal") else None
+from deforum_helpers.output.metadata import PNG_SIGNATURE, isal_zlib, png_chunk, png_text_chunks
 
 _GREY, _RGB = 0, 2
 _AVERAGE = 3
@@ -93,8 +89,8 @@ def _average_filtered(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _deflate(filtered: NDArray[np.uint8]) -> bytes:
-    if _isal_zlib is not None:
-        return bytes(_isal_zlib.compress(filtered, 1))
+    if isal_zlib is not None:
+        return bytes(isal_zlib.compress(filtered, 1))
     compressor = zlib.compressobj(1, strategy=zlib.Z_HUFFMAN_ONLY)
     return compressor.compress(filtered.data) + compressor.flush()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +21,10 @@ SETTINGS_KEYWORD = "deforum_settings"
 MAX_SETTINGS_BYTES = MOST_BYTES
 # An image given as a data URL in the settings would be repeated in every frame.
 MAX_TEXT_IN_FRAME = 64 * 1024
+
+# isal compresses three times faster than zlib at its fastest level, to smaller files; its checksums take a tenth.
+isal_zlib = importlib.import_module("isal.isal_zlib") if importlib.util.find_spec("isal") else None
+_crc32 = zlib.crc32 if isal_zlib is None else isal_zlib.crc32
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COMPRESS_FROM_BYTES = 1024
@@ -106,6 +112,7 @@ def ffmetadata(comment: str) -> str:
     return f";FFMETADATA1\ncomment={escaped}\n"
 
 
+@lru_cache(maxsize=1)  # the settings are the same in all frames of a run
 def _text_chunk(keyword: str, value: str) -> bytes:
     if not (
         0 < len(keyword) < 80 and keyword.isascii() and keyword.isprintable() and keyword == keyword.strip()
@@ -128,7 +135,7 @@ def png_chunk(kind: bytes, content: bytes) -> bytes:
             struct.pack(">I", len(content)),
             kind,
             content,
-            struct.pack(">I", zlib.crc32(content, zlib.crc32(kind))),
+            struct.pack(">I", _crc32(content, _crc32(kind))),
         )
     )
 

@@ -69,11 +69,13 @@ def encode_state(resume_state: ResumeState) -> bytes:
     if state.unpainted is not None:
         arrays["unpainted"] = np.packbits(state.unpainted.cpu().numpy(), axis=1)
         about["width_px"] = state.unpainted.shape[1]
-    if state.reference is not None:
-        arrays["reference"] = state.reference.image_u8
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    # The reference, the largest part, is packed once and the rest appended, as it stays the same for many steps.
+    buffer = io.BytesIO(state.reference.saved if state.reference else b"")
+    with zipfile.ZipFile(buffer, "a") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as part:
+                np.lib.format.write_array(part, array, allow_pickle=False)
     return buffer.getvalue()
 
 

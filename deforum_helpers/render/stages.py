@@ -258,7 +258,7 @@ def _diffuse(work: WorkingImage, key: KeyFrame, context: RenderContext) -> Worki
             image = _generate(work, key, context, key.request.seed + attempt)
         except NotFinite:
             continue
-        if float(image.max()) * 255 >= 0.5:
+        if float(image.amax()) * 255 >= 0.5:  # `max` takes ten times as long on channels_last strides
             return replace(work, image=image)
     tries = f" {key.retries + 1} times" if key.retries else ""
     raise BlankFrame(messages.BLANK_FRAME(frame=key.index, tries=tries))

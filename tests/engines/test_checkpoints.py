@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from safetensors.torch import save_file
 
 from deforum_helpers.core.errors import ModelError, SettingsError
 from deforum_helpers.engines import make_engine
+from deforum_helpers.engines.diffusion import loading
 from deforum_helpers.models.weights.checkpoints import describe_checkpoint
 from deforum_helpers.models.weights.headers import safetensors_shapes
 from deforum_helpers.pipeline.host_facts import own_facts
@@ -186,3 +190,46 @@ def test_videos_may_ask_for_the_checkpoints_and_vaes_beside_their_own(
 def test_engines_of_one_model_have_no_other(engine: str, tmp_path: Path) -> None:
     facts = own_facts(engine, None, tmp_path)
     assert (facts.checkpoints, facts.vaes) == ((), ())
+
+
+class Library:
+    """A stand-in for a library that imports its classes when they are first named."""
+
+    def __init__(self) -> None:
+        self.collecting: list[bool] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # asked by the import statement
+            raise AttributeError(name)
+        self.collecting.append(gc.isenabled())
+        return SimpleNamespace(from_pretrained=lambda folder, **options: name)
+
+
+@pytest.mark.parametrize("library", ["diffusers", "transformers"])
+def test_no_garbage_is_collected_during_imports(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    libraries = {"diffusers": Library(), "transformers": Library()}
+    for name, imported in libraries.items():
+        monkeypatch.setitem(sys.modules, name, imported)
+    monkeypatch.setattr(loading, "dtype_argument", lambda library: "dtype")
+    assert loading._load_part(tmp_path, "part", library, "Network", torch.float32) == "Network"
+    assert libraries[library].collecting == [False]
+    assert gc.isenabled()
+
+
+def test_collection_is_left_off_where_it_was() -> None:
+    gc.disable()
+    try:
+        with loading.collection_paused():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_collection_goes_on_after_a_failed_import() -> None:
+    with pytest.raises(ImportError), loading.collection_paused():
+        raise ImportError
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0

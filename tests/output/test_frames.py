@@ -30,9 +30,9 @@ from tests.output.small_videos import chart
 def test_what_is_read_is_what_was_written(compressed_by: str, pixels: np.ndarray) -> None:
     with pytest.MonkeyPatch.context() as patch:
         if compressed_by == "zlib":
-            patch.setattr(frames, "_isal_zlib", None)
+            patch.setattr(frames, "isal_zlib", None)
         else:
-            assert frames._isal_zlib is not None
+            assert frames.isal_zlib is not None
         png = encode_png(pixels)
     read = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(read if pixels.ndim == 2 else read[..., ::-1], pixels)

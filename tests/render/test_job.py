@@ -25,6 +25,8 @@ from deforum_helpers.core.messages import code_of
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.image.color import ColorReference
+from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.manifest import read_manifest
@@ -382,6 +384,21 @@ def test_all_files_outlive_a_power_failure_after_the_end(
     files = [result.outdir / file.name for file in listed]
     for path in {*files, *(file.parent for file in files)}:
         assert about(path.stat()) in safe, path.name
+
+
+def test_the_reference_is_packed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the largest part of a resume state, and the same after many steps."""
+    packed: list[str] = []
+    save = np.savez
+    monkeypatch.setattr(np, "savez", lambda file, **arrays: (packed.extend(arrays), save(file, **arrays)))
+    reference = ColorReference(on_8_bit_grid(torch.rand(3, 6, 5)), "LAB")
+    for steps in (1, 2):
+        saved = resume_state.ResumeState(State(steps, reference=reference), steps, "x")
+        again = resume_state.decode_state(resume_state.encode_state(saved), torch.device("cpu"))
+        assert (again.state.steps_done, again.frames_done, again.digest) == (steps, steps, "x")
+        assert again.state.reference is not None
+        assert torch.equal(again.state.reference.image, reference.image)
+    assert packed == ["reference"]
 
 
 def damaged_checkpoints() -> dict[str, bytes]:
