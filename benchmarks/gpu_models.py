@@ -144,7 +144,7 @@ def unet_model(
         unet = diffusers.UNet2DConditionModel(sample_size=64, **chosen).eval().requires_grad_(False)
         vae = _vae(small_vae, tiny, 0.13025 if is_xl else 0.18215)
     channels_last(unet)
-    prepare_vae(vae, device)
+    prepare_vae(vae)
     width = int(config["cross_attention_dim"])
     texts: tuple[Any, ...] = (RandomText(77, width, device, dtype),)
     if is_xl:
@@ -169,7 +169,7 @@ def klein_model(device: torch.device, *, tiny: bool) -> LoadedModel:
         vae = diffusers.AutoencoderKLFlux2(
             block_out_channels=(32,) * 4 if tiny else (128, 256, 512, 512), layers_per_block=1 if tiny else 2
         )
-    prepare_vae(vae, device)
+    prepare_vae(vae)
     text: Any = RandomText(64 if tiny else 512, width, device, dtype, alone=True)
     family = Flux2(network, text, {"use_dynamic_shifting": True}, True, "flux2-klein")
     return LoadedModel(family, autoencoder_of(vae), {"transformer": network, "vae": vae})

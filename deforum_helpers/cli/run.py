@@ -77,7 +77,6 @@ def _loaded_engine(options: argparse.Namespace, line: ProgressLine) -> Engine:
         name,
         checkpoint=options.ckpt,
         allow_download=options.allow_download,
-        offload=options.offload,
         parts=model_parts(options),
         offload=options.offload,
     )

@@ -288,7 +288,7 @@ def test_a_vae_runs_in_float32_where_its_own_configuration_asks(
 ) -> None:
     options = {} if asked is None else {"force_upcast": asked}
     vae = diffusers.AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, **options).half()
-    prepare_vae(vae, torch.device("cpu"))
+    prepare_vae(vae)
     assert vae.dtype == expected
 
 

@@ -392,8 +392,11 @@ def _signature(leaf: Any) -> object:
 
 
 def accelerator_for(device: torch.device) -> Accelerator | None:
-    """Return what accelerates networks on `device`, None where nothing does; `DEFORUM_COMPILE` limits it."""
-    allowed = CHOICES.get(os.environ.get("DEFORUM_COMPILE", "auto"), CHOICES["auto"])
+    """Return what accelerates networks on `device`, None where nothing does; `DEFORUM_COMPILE` chooses.
+
+    Unasked, only what keeps the bits is used: a resumed video must equal an uninterrupted one.
+    """
+    allowed = CHOICES.get(os.environ.get("DEFORUM_COMPILE", ""), CHOICES["graphs"])
     if device.type != "cuda" or allowed == CHOICES["never"]:
         return None
     return Accelerator(
