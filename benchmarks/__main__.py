@@ -37,6 +37,7 @@ MODULES = {
     "sound": "benchmarks.sound",
     "picture": "benchmarks.picture",
     "farm": "benchmarks.farm",
+    "gpu-batch": "benchmarks.lockstep",
 }
 # They take many minutes each, so they run only when named.
 LONG = ("growth", "picture", "farm")

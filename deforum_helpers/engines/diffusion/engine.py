@@ -21,6 +21,7 @@ from deforum_helpers.engines.diffusion.deep_shrink import hrfix_applied
 from deforum_helpers.engines.diffusion.inpainting import KeptArea, latent_mask, repaint_start
 from deforum_helpers.engines.diffusion.language_text import has_attention
 from deforum_helpers.engines.diffusion.loading import LoadedModel, has_fast_bfloat16, load_model
+from deforum_helpers.engines.diffusion.lockstep import Lockstep, Place, PlacedEngine
 from deforum_helpers.engines.diffusion.lora import apply_loras
 from deforum_helpers.engines.diffusion.noise import blended_noise, inverted_noise, rising_levels, seeded_noise
 from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
@@ -109,12 +110,22 @@ class DiffusionEngine:
         self._described: dict[str, Checkpoint] = {checkpoint: describe_checkpoint(checkpoint, allow_download)}
         self._loaded: tuple[tuple[str, str | None], LoadedModel] | None = None
         self._controls = ControlUnits(self.device)
+        self._lockstep = Lockstep()
 
-    def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
-        """Return the image of `request`; see `Engine.generate`."""
+    def generate(self, request: GenerateRequest, cancel: CancelToken, place: Place | None = None) -> Image:
+        """Return the image of `request`; see `Engine.generate`.
+
+        `place` is that of one of several jobs that use the engine at the same time, or None for the only one.
+        """
         cancel.check_cancel()
         with _memory_errors_named(request), torch.no_grad():
-            return self._generated(request, cancel)
+            return self._generated(request, cancel, place)
+
+    @contextmanager
+    def place(self) -> Iterator[PlacedEngine]:
+        """Yield this engine for one of several jobs; see `SharedEngine`."""
+        with self._lockstep.place() as place:
+            yield PlacedEngine(self, place)
 
     def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
         """Return warnings about settings of `request` that have no effect here."""
@@ -152,15 +163,25 @@ class DiffusionEngine:
         finally:
             model.to(self.device)
 
-    def _generated(self, request: GenerateRequest, cancel: CancelToken) -> Image:
-        model = self._model(request.checkpoint, request.vae)
-        canvas = self._canvas(model, request)
+    def _generated(self, request: GenerateRequest, cancel: CancelToken, place: Place | None) -> Image:
         positive = WeightedPrompts.read(request.prompt, request.blend, "prompt")
         negative = WeightedPrompts.read(request.negative_prompt, request.blend, "negative_prompt")
+        loras = (*positive.loras, *negative.loras)
+
+        def prepared() -> LoadedModel:
+            model = self._model(request.checkpoint, request.vae)
+            apply_loras(model, loras, self._lora_folders)
+            return model
+
         with ExitStack() as stack:
+            if place is None:
+                model = prepared()
+            else:
+                key = None if _changes_network(request) else (request.checkpoint, request.vae, loras)
+                model = stack.enter_context(place.model(key, prepared, cancel))
+            canvas = self._canvas(model, request)
             units = stack.enter_context(self._controls.ready(model, request, canvas, self._checkpoint))
             network = ConditionedNetwork(model, request, positive, negative, units)
-            apply_loras(model, network.loras, self._lora_folders)
             stack.enter_context(freeu_applied(model.network, request.freeu))
             stack.enter_context(hrfix_applied(model.network, request.kohya_hrfix))
             if request.tiling:
@@ -300,6 +321,12 @@ class DiffusionEngine:
             if candidate.is_dir() or is_regular(candidate):
                 return str(candidate)
         return checkpoint
+
+
+def _changes_network(request: GenerateRequest) -> bool:
+    """Tell whether the network's layers or inputs differ during this image."""
+    changes = (request.freeu, request.kohya_hrfix)
+    return request.tiling or bool(request.controls) or any(change is not None for change in changes)
 
 
 def _few_steps_warnings(checkpoint: Checkpoint, request: GenerateRequest) -> Iterator[str]:
