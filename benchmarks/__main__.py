@@ -38,6 +38,7 @@ MODULES = {
     "picture": "benchmarks.picture",
     "farm": "benchmarks.farm",
     **{f"gpu-{name}": "benchmarks.gpu" for name in ("chain", "turbo", "sd15", "klein", "sdxl")},
+    "gpu-batch": "benchmarks.lockstep",
 }
 # They take many minutes each, or need a GPU, so they run only when named; "gpu" names all rows of a GPU.
 LONG = ("growth", "picture", "farm", *(name for name in MODULES if name.startswith("gpu-")))

@@ -341,6 +341,7 @@ def test_no_flag_is_none_by_default() -> None:
         "deforum_webhook_key_file": "",
         "deforum_upload_to": "",
         "deforum_hang_after": 600.0,
+        "deforum_lockstep": 1,
     }
 
 

@@ -150,6 +150,8 @@ def flag_problem(flags: argparse.Namespace) -> str | None:
         return messages.PARTS_WITHOUT_CHECKPOINT(flags=", ".join(part_words(parts)[::2]))
     if flags.deforum_terminate_after_run_now and not flags.deforum_run_now:
         return messages.NOTHING_TO_RUN()
+    if flags.deforum_ray and flags.deforum_lockstep > 1:
+        return messages.LOCKSTEP_WITH_RAY()
     if flags.deforum_ray:
         return address_problem(flags.deforum_ray) or ray_problem()
     for name, unset in WORKER_FLAGS.items():

@@ -125,6 +125,8 @@ def host_queue() -> JobQueue:
         raise StoreUnavailable(str(error)) from None
     write_own_log()
     write_log_file(output_folders()[0])
+    if flag("deforum_lockstep", 1) > 1:
+        log.warning("%s", messages.LOCKSTEP_IN_WEBUI())
     remove_abandoned()
     remove_unused_claims(_roots()[1])
     limits = Limits(hang_after_s=flag("deforum_hang_after", HANG_AFTER_S))

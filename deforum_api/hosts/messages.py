@@ -31,6 +31,10 @@ NOTHING_TO_RUN = Message(
 FLAG_WITHOUT_RAY = Message(
     "flag_without_ray", "{flag} requires --deforum-ray, which says where the workers are."
 )
+LOCKSTEP_WITH_RAY = Message(
+    "lockstep_with_ray",
+    "--deforum-lockstep renders several jobs in this process, --deforum-ray in others; use one of the two.",
+)
 WORKERS_INVALID = Message("workers_invalid", "must be a number from 1 to {most}, not {found!r}")
 GPU_SHARE_INVALID = Message(
     "gpu_share_invalid", "must be a part of a GPU such as 0.5, or a whole number of GPUs, not {found!r}"
@@ -91,4 +95,8 @@ PACKAGE_MISSING = Message(
 )
 
 # In a WebUI
+LOCKSTEP_IN_WEBUI = Message(
+    "lockstep_in_webui",
+    "--deforum-lockstep has no effect in a WebUI: its model renders one image at a time.",
+)
 TAB_WITHOUT_DATABASE = Message("tab_without_database", '{reason} Then press "Reload UI".')

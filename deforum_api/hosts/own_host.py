@@ -59,13 +59,14 @@ def make_queue(
         limits: how much is taken.
         checks: makes the checks of submitted jobs; by default the thread that submits.
         executor: has the workers; by default the one of this process.
-        flag: returns flags about webhooks and uploads; by default their defaults.
+        flag: returns flags about webhooks, uploads and lockstep; by default their defaults.
 
     Raises:
         StoreUnavailable: the database cannot be used.
         DeforumError: the flags cannot be carried out.
     """
-    check, render = partial(prepared_job, facts), OwnRenderer(make_engine)
+    in_lockstep = flag("deforum_lockstep", 1)
+    check, render = partial(prepared_job, facts), OwnRenderer(make_engine, in_lockstep=in_lockstep > 1)
     roots = (facts.output_root, facts.output_root / IMAGES_FOLDER)
     webhooks, uploads = make_webhooks(flag, lambda: roots), make_uploads(flag, lambda: roots)
     remove_abandoned()
@@ -78,15 +79,16 @@ def make_queue(
         store=kept,
         limits=limits,
         roots=lambda: roots,
-        executor=executor or local_executor(facts),
+        executor=executor or local_executor(facts, in_lockstep),
         webhooks=webhooks,
         uploads=uploads,
     )
 
 
-def local_executor(facts: HostFacts) -> LocalExecutor:
-    """Return the executor whose one worker is this process."""
-    return LocalExecutor(facts.device, facts.model or facts.engine, lambda: device_memory(facts.device))
+def local_executor(facts: HostFacts, in_lockstep: int = 1) -> LocalExecutor:
+    """Return the executor that renders in this process, `in_lockstep` jobs at the same time."""
+    memory = partial(device_memory, facts.device)
+    return LocalExecutor(facts.device, facts.model or facts.engine, memory, in_lockstep)
 
 
 def database_path(flags: Namespace, default: Path) -> Path:

@@ -10,6 +10,9 @@ import contextlib
 import math
 from typing import Any
 
+# Each job has a thread, its frames and its depth model in memory.
+MOST_IN_LOCKSTEP = 64
+
 
 def preload(parser: argparse.ArgumentParser) -> None:
     """Add the flags to `parser`. No default is None: hosts derive each flag's type from it.
@@ -74,6 +77,13 @@ def preload(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="report a job as hanging after this time without progress, later on a slow machine; 0 = never",
     )
+    add(
+        "--deforum-lockstep",
+        type=_jobs,
+        default=1,
+        metavar="N",
+        help="render up to N jobs of one checkpoint and size at the same time, as one batch; not in a WebUI",
+    )
 
 
 class _Joined(argparse.Action):
@@ -84,6 +94,12 @@ class _Joined(argparse.Action):
     ) -> None:
         before = getattr(namespace, self.dest)
         setattr(namespace, self.dest, f"{before},{values}" if before else values)
+
+
+def _jobs(text: str) -> int:
+    if text.isdecimal() and 0 < int(text) <= MOST_IN_LOCKSTEP:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be a number of jobs from 1 to {MOST_IN_LOCKSTEP}, not {text!r}")
 
 
 def _seconds(text: str) -> float:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from deforum_api.queue.errors import UnknownId
+from deforum_helpers.settings import FIELDS
 
 if TYPE_CHECKING:
     from deforum_api.queue.events import Event
@@ -23,6 +25,7 @@ Report = Callable[["Progress"], None]
 RenderHere = Callable[["Job", "CancelToken", Report], "Event"]
 
 LOCAL_WORKER = "local"
+_LORA = re.compile(r"<lora:[^<>]*>")
 
 
 @dataclass(frozen=True)
@@ -223,8 +226,7 @@ class WorkerTable:
         return changed
 
     def _model_of(self, job: Job) -> str:
-        overrides = json.loads(job.overrides_json) or {}
-        return str(overrides.get("sd_model_checkpoint") or self._model)
+        return model_of(job, self._model)
 
     def _fitness(self, worker: WorkerInfo, model: str) -> tuple[int, int, float]:
         """Sort key of a free worker for a job with this checkpoint, the best one first."""
@@ -233,13 +235,34 @@ class WorkerTable:
         return loaded, busy, worker.since
 
 
+def model_of(job: Job, own: str) -> str:
+    """Return the checkpoint of a job; `own` is that of jobs that name none."""
+    overrides = json.loads(job.overrides_json) or {}
+    return str(overrides.get("sd_model_checkpoint") or own)
+
+
+def batch_key(job: Job, own: str) -> Hashable | None:
+    """Return what jobs share whose images can be evaluated as one batch: model, VAE, LoRAs and size.
+
+    None for a tool, which runs alone. `own` is as in `model_of`.
+    """
+    if job.is_tool:
+        return None
+    settings, overrides = json.loads(job.settings_json), json.loads(job.overrides_json) or {}
+    size = tuple(str(settings.get(side, FIELDS[side].default)) for side in ("W", "H"))
+    loras = frozenset(_LORA.findall(job.settings_json))
+    return model_of(job, own), str(overrides.get("sd_vae")), loras, size
+
+
 class LocalExecutor:
-    """The one worker of this process.
+    """The one worker of this process, or several threads of it for jobs in lockstep.
 
     Args:
         device: that it renders on.
         model: its checkpoint, or its engine.
         memory: returns total and used bytes of the device.
+        in_lockstep: how many jobs run at the same time, on workers "local", "local-2", ... They share the model and the
+            size of their images; a job that does not fit waits until they have ended, and those behind it wait too.
     """
 
     def __init__(
@@ -247,10 +270,21 @@ class LocalExecutor:
         device: str = "cpu",
         model: str = "",
         memory: Callable[[], tuple[int, int]] = lambda: (0, 0),
+        in_lockstep: int = 1,
     ) -> None:
         self._memory = memory
         self._table = WorkerTable(model)
-        self._table.join(WorkerInfo(LOCAL_WORKER, platform.node(), device))
+        for number in range(1, in_lockstep + 1):
+            name = LOCAL_WORKER if number == 1 else f"{LOCAL_WORKER}-{number}"
+            self._table.join(WorkerInfo(name, platform.node(), device))
+        self._model = model
+        self._in_lockstep = in_lockstep > 1
+        self._lock = threading.Lock()
+        self._running: dict[str, Hashable] = {}  # worker -> batch key of its job
+        self._asked: tuple[str, Hashable] = (
+            "",
+            None,
+        )  # the newest job and its batch key, as settings may be long
 
     def start(self, here: RenderHere, changed: Callable[[], None]) -> None:
         self._here = here
@@ -264,16 +298,32 @@ class LocalExecutor:
         return ()
 
     def choose(self, worker_id: str, waiting: Iterable[Job]) -> Job | None:
-        return self._table.choose(worker_id, waiting)
+        job = next(iter(waiting), None)
+        if job is None or self._table.get(worker_id).state != "idle":
+            return None
+        with self._lock:
+            running = set(self._running.values())
+            joins = not running or (running == {self._batch_key(job)} and None not in running)
+        return job if joins else None
 
     def take(self, worker_id: str, job: Job) -> None:
+        if self._in_lockstep:
+            with self._lock:
+                self._running[worker_id] = self._batch_key(job)
         self._table.take(worker_id, job)
 
     def attempt(self, worker_id: str, job: Job, cancel: CancelToken, report: Report) -> Event:
         return self._here(job, cancel, report)
 
     def free(self, worker_id: str) -> None:
+        with self._lock:
+            self._running.pop(worker_id, None)
         self._table.free(worker_id)
+
+    def _batch_key(self, job: Job) -> Hashable | None:
+        if self._asked[0] != job.id:
+            self._asked = job.id, batch_key(job, self._model)
+        return self._asked[1]
 
     def abandon(self, worker_id: str) -> None:
         """A thread cannot be ended."""

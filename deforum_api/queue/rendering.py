@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.tools.prepare import PreparedTool
@@ -12,7 +14,7 @@ from deforum_helpers.tools.prepare import PreparedTool
 if TYPE_CHECKING:
     from deforum_helpers.core.progress import CancelToken
     from deforum_helpers.core.spread import OpenPieceWorkers
-    from deforum_helpers.engines.base import Engine
+    from deforum_helpers.engines.base import Engine, SharedEngine
     from deforum_helpers.pipeline.job import Progress, RunResult
     from deforum_helpers.pipeline.work_orders import MoreWorkers
 
@@ -23,16 +25,25 @@ class OwnRenderer:
     Args:
         make_engine: makes the engine; called for the first job that needs one.
         now: returns the local time, which names new runs.
+        in_lockstep: whether several threads render at the same time; the engine is then a `SharedEngine`.
 
     `more_workers` and `image_workers` open the workers that share a job, as `run_job` takes them.
     """
 
-    def __init__(self, make_engine: Callable[[], Engine], now: Callable[[], datetime] = datetime.now) -> None:
+    def __init__(
+        self,
+        make_engine: Callable[[], Engine],
+        now: Callable[[], datetime] = datetime.now,
+        *,
+        in_lockstep: bool = False,
+    ) -> None:
         self.now = now
         self.more_workers: MoreWorkers | None = None
         self.image_workers: OpenPieceWorkers | None = None
         self._make_engine = make_engine
         self._engine: Engine | None = None
+        self._in_lockstep = in_lockstep
+        self._making = threading.Lock()
 
     def __call__(
         self,
@@ -49,21 +60,28 @@ class OwnRenderer:
             from deforum_helpers.engines.preview import PreviewEngine
 
             return run_job(prepared, PreviewEngine(), cancel, report, now=self.now)
-        return run_job(
-            prepared,
-            self.engine(),
-            cancel,
-            report,
-            now=self.now,
-            more_workers=self.more_workers,
-            image_workers=self.image_workers,
-        )
+        with self._place() as engine:
+            return run_job(
+                prepared,
+                engine,
+                cancel,
+                report,
+                now=self.now,
+                more_workers=self.more_workers,
+                image_workers=self.image_workers,
+            )
 
     def engine(self) -> Engine:
         """Return the engine; it is made at the first call."""
-        if self._engine is None:
-            self._engine = self._make_engine()
-        return self._engine
+        with self._making:
+            if self._engine is None:
+                self._engine = self._make_engine()
+            return self._engine
+
+    def _place(self) -> AbstractContextManager[Engine]:
+        """Return a context with the engine for one job."""
+        engine = self.engine()
+        return cast("SharedEngine", engine).place() if self._in_lockstep else nullcontext(engine)
 
     def _run_tool(
         self, prepared: PreparedTool, cancel: CancelToken, report: Callable[[Progress], None]

@@ -196,6 +196,17 @@ class Engine(Protocol):
         ...
 
 
+class SharedEngine(Engine, Protocol):
+    """An engine that several jobs can use at the same time."""
+
+    def place(self) -> AbstractContextManager[Engine]:
+        """Return a context with the engine for one of the jobs, whose images may differ from a lone job's by rounding.
+
+        Its methods may be called while other jobs call those of theirs.
+        """
+        ...
+
+
 # What no engine of this program has; a WebUI does.
 NO_FACES: Mapping[str, str] = MappingProxyType({"restore_faces": messages.NO_FACE_RESTORATION()})
 

@@ -9,6 +9,7 @@ from deforum_helpers.core.errors import CheckpointError
 from deforum_helpers.core.files.no_links import is_file, read_file
 from deforum_helpers.core.files.regular import UnusableFile
 from deforum_helpers.engines.base import Engine
+from deforum_helpers.engines.diffusion.lockstep import PlacedEngine
 from deforum_helpers.image.convert import from_bytes
 from deforum_helpers.image.types import Image
 from deforum_helpers.output.frames import read_frame
@@ -49,8 +50,12 @@ class Start:
 
 
 def generator_name(prepared: Prepared, engine: Engine) -> str:
-    """Return the engine of a job and, if it has one, its checkpoint: "diffusers with base.safetensors"."""
-    return f"{engine.name} with {prepared.model}" if prepared.model else engine.name
+    """Return the engine of a job and, if it has one, its checkpoint: "diffusers with base.safetensors".
+
+    Of an engine in lockstep the name says so, since its images equal those of the engine alone only up to rounding.
+    """
+    name = f"{engine.name} in lockstep" if isinstance(engine, PlacedEngine) else engine.name
+    return f"{name} with {prepared.model}" if prepared.model else name
 
 
 def resumed_start(prepared: Prepared, run: Run, engine: Engine) -> Start | None:

@@ -10,7 +10,7 @@ import pytest
 
 from deforum_api.hosts.unfinished import parked_sentences
 from deforum_api.queue.errors import UnknownId
-from deforum_api.queue.executors import LOCAL_WORKER, WorkerInfo, WorkerTable
+from deforum_api.queue.executors import LOCAL_WORKER, LocalExecutor, WorkerInfo, WorkerTable
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.record import Job
 from deforum_helpers.engines.memory import device_memory
@@ -149,6 +149,72 @@ def test_the_memory_of_the_process_and_of_a_gpu_without_torch() -> None:
     total, used = device_memory("cpu")
     assert 0 <= used <= total
     assert device_memory("cuda:99") == (0, 0) or device_memory("cuda:99")[0] > 0
+
+
+def of_size(name: str, width: int | None = 512, **changes: str) -> Job:
+    settings = '{"prompts": {"0": "a <lora:snow:0.5> hill"}' + (f', "W": {width}}}' if width else "}")
+    return replace(JOB, id=name, settings_json=settings, **changes)
+
+
+class TestLockstep:
+    """Which jobs this process renders at the same time."""
+
+    def test_jobs_of_one_checkpoint_and_size_run_together(self) -> None:
+        executor = LocalExecutor("cpu", "base", in_lockstep=3)
+        assert [worker.id for worker in executor.workers()] == ["local", "local-2", "local-3"]
+        for worker, job in (("local-2", of_size("a")), ("local", of_size("b", None))):
+            assert executor.choose(worker, [job]) is job
+            executor.take(worker, job)
+            assert executor.choose(worker, [of_size("c")]) is None, "it is busy"
+        named = replace(of_size("c"), overrides_json='{"sd_model_checkpoint": "base"}')
+        assert executor.choose("local-3", [named]) is named, "which is the one that is loaded"
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            of_size("x", 768),
+            of_size("x", overrides_json='{"sd_model_checkpoint": "photo"}'),
+            of_size("x", overrides_json='{"sd_vae": "sharp"}'),
+            of_size("x", kind="upscale"),
+            replace(of_size("x"), settings_json='{"W": 512, "prompts": {"0": "a <lora:snow:0.7> hill"}}'),
+        ],
+        ids=["size", "checkpoint", "vae", "tool", "lora"],
+    )
+    def test_another_job_waits_and_those_behind_it_do_not_overtake_it(self, other: Job) -> None:
+        executor = LocalExecutor("cpu", "base", in_lockstep=2)
+        executor.take("local", of_size("a"))
+        assert executor.choose("local-2", [other, of_size("b")]) is None
+        executor.free("local")
+        assert executor.choose("local-2", [other, of_size("b")]) is other
+        executor.take("local-2", other)
+        assert executor.choose("local", [of_size("b")]) is None
+        again = replace(other, id="y")
+        assert executor.choose("local", [again]) is (None if other.is_tool else again)
+
+    def test_a_drained_place_stays_empty(self) -> None:
+        executor = LocalExecutor(in_lockstep=2)
+        executor.start(lambda *_: None, lambda: None)  # type: ignore[arg-type, return-value]
+        assert executor.drain("local-2").state == "drained"
+        assert executor.choose("local-2", [of_size("a")]) is None
+        assert executor.choose("local", [of_size("a")]) is not None
+        executor.undrain("local-2")
+        assert executor.choose("local-2", [of_size("a")]) is not None
+
+    def test_the_queue_keeps_its_order(self, renderer: Renderer) -> None:
+        queue = JobQueue(renderer.check, renderer.render, executor=LocalExecutor(in_lockstep=3))
+        try:
+            renderer.gate.clear()
+            sizes = (512, 512, 768, 512)
+            jobs = queue.submit([{"batch_name": f"{i}", "W": size} for i, size in enumerate(sizes)])
+            until(lambda: len(renderer.runs) == 2)
+            assert {worker.job for worker in queue.workers()} == {jobs[0].id, jobs[1].id, None}
+            queue.runner.wake()
+            renderer.gate.set()
+            until(lambda: all(queue.job(job.id).status == "SUCCEEDED" for job in jobs))
+            assert [name for name, _ in renderer.runs][2:] == ["2", "3"]
+            assert renderer.most_at_once == 2
+        finally:
+            assert queue.close(WAIT_S)
 
 
 def test_all_jobs_that_run_are_named_when_they_are_parked(jobs: JobQueue, renderer: Renderer) -> None:

@@ -29,6 +29,7 @@ def test_the_flags_of_a_webui_default_to_false_or_text() -> None:
         "deforum_webhook_key_file": "",
         "deforum_upload_to": "",
         "deforum_hang_after": HANG_AFTER_S,
+        "deforum_lockstep": 1,
     }
 
 
@@ -40,6 +41,14 @@ def test_the_time_after_which_a_job_hangs_is_a_number_of_seconds(capsys: pytest.
         assert "0 or more" in capsys.readouterr().err
 
 
+def test_the_number_of_jobs_in_lockstep_is_a_whole_number(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse("--deforum-lockstep", "64").deforum_lockstep == 64
+    for text in ("0", "-1", "2.5", "65", "many"):
+        with pytest.raises(SystemExit):
+            parse("--deforum-lockstep", text)
+        assert "1 to 64" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -49,6 +58,7 @@ def test_the_time_after_which_a_job_hangs_is_a_number_of_seconds(capsys: pytest.
         (["--api-auth", "a:b,:c"], "user:password"),
         (["--deforum-engine", "diffusers"], "--ckpt"),
         (["--deforum-terminate-after-run-now"], "--deforum-run-now"),
+        (["--deforum-lockstep", "2", "--deforum-ray", "local"], "--deforum-lockstep"),
     ],
 )
 def test_flags_that_do_not_fit_are_refused_in_one_sentence(arguments: list[str], words: str) -> None:

@@ -36,25 +36,25 @@ from tests.refusals import refuses
 
 RequestMaker = Callable[..., GenerateRequest]
 TinyMaker = Callable[[str], Path]
-Drawn = Callable[..., torch.Tensor]
+Generated = Callable[..., torch.Tensor]
 
 KINDS = tuple(maker_layouts.TRANSFORMERS)
 needs_gguf = pytest.mark.skipif(importlib.util.find_spec("gguf") is None, reason="needs gguf")
 
 
 @pytest.fixture(scope="module")
-def drawn(request_for: RequestMaker) -> Drawn:
-    """Return the image of a checkpoint, which is drawn once."""
+def generated(request_for: RequestMaker) -> Generated:
+    """Return the image of a checkpoint, which is generated once."""
     known: dict[tuple[Path, ModelParts], torch.Tensor] = {}
 
-    def draw(checkpoint: Path, parts: ModelParts = NO_PARTS) -> torch.Tensor:
+    def generate(checkpoint: Path, parts: ModelParts = NO_PARTS) -> torch.Tensor:
         if (checkpoint, parts) not in known:
             engine = make_engine("diffusers", checkpoint=str(checkpoint), device="cpu", parts=parts)
             aligned(engine)
             known[checkpoint, parts] = engine.generate(request_for(steps=1, cfg_scale=1.0), CancelToken())
         return known[checkpoint, parts]
 
-    return draw
+    return generate
 
 
 def aligned(engine: Any) -> None:
@@ -80,7 +80,7 @@ def stored_layers(network: torch.nn.Module) -> dict[str, StoredLinear]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_files_of_their_makers_draw_what_the_folder_draws(
-    kind: str, tiny: TinyMaker, tmp_path: Path, generated: Drawn
+    kind: str, tiny: TinyMaker, tmp_path: Path, generated: Generated
 ) -> None:
     """A transformer, text encoders and a VAE in files of their own, with nothing but configurations beside them."""
     folder = tiny(kind)
@@ -92,7 +92,7 @@ def test_files_of_their_makers_draw_what_the_folder_draws(
 
 
 @pytest.mark.parametrize("kind", ["flux", "qwen-image"])
-def test_a_file_of_all_components(kind: str, tiny: TinyMaker, tmp_path: Path, generated: Drawn) -> None:
+def test_a_file_of_all_components(kind: str, tiny: TinyMaker, tmp_path: Path, generated: Generated) -> None:
     folder = tiny(kind)
     tensors = {f"model.diffusion_model.{name}": one for name, one in transformer_of(folder, kind).items()}
     tensors |= {f"vae.{name}": one for name, one in vae_of(folder, kind).items()}
@@ -105,7 +105,7 @@ def test_a_file_of_all_components(kind: str, tiny: TinyMaker, tmp_path: Path, ge
 
 
 def test_parts_in_folders_replace_those_of_the_checkpoint(
-    tiny: TinyMaker, tmp_path: Path, generated: Drawn
+    tiny: TinyMaker, tmp_path: Path, generated: Generated
 ) -> None:
     torch.manual_seed(7)
     folder, other = tiny("z-image"), shutil.copytree(tiny("z-image"), tmp_path / "other")
@@ -119,7 +119,7 @@ def test_parts_in_folders_replace_those_of_the_checkpoint(
 
 
 def test_a_transformer_takes_the_rest_from_the_folder_around_a_part(
-    tiny: TinyMaker, tmp_path: Path, generated: Drawn
+    tiny: TinyMaker, tmp_path: Path, generated: Generated
 ) -> None:
     folder = tiny("z-image")
     path = saved(transformer_of(folder, "z-image"), tmp_path / "turbo.safetensors")
@@ -128,7 +128,7 @@ def test_a_transformer_takes_the_rest_from_the_folder_around_a_part(
 
 
 def test_a_vae_replaces_that_of_a_file_of_stable_diffusion(
-    tiny: TinyMaker, tmp_path: Path, generated: Drawn
+    tiny: TinyMaker, tmp_path: Path, generated: Generated
 ) -> None:
     path = tmp_path / "model.safetensors"
     write_single_file(tiny("sd1"), path)
@@ -142,7 +142,7 @@ def test_a_vae_replaces_that_of_a_file_of_stable_diffusion(
 
 
 def test_a_transformer_in_a_schedule_takes_the_rest_from_the_first_checkpoint(
-    tiny: TinyMaker, tmp_path: Path, generated: Drawn, request_for: RequestMaker
+    tiny: TinyMaker, tmp_path: Path, generated: Generated, request_for: RequestMaker
 ) -> None:
     tensors = transformer_of(tiny("z-image"), "z-image")
     first = saved(tensors, tmp_path / "first.safetensors")
@@ -171,7 +171,7 @@ def dequantized(tensors: Mapping[str, torch.Tensor], mark: str) -> dict[str, tor
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_weights_in_eight_bits_draw_the_bits_of_the_same_weights_in_float32(
-    kind: str, tiny: TinyMaker, tmp_path: Path, generated: Drawn
+    kind: str, tiny: TinyMaker, tmp_path: Path, generated: Generated
 ) -> None:
     tensors = in_eight_bits(transformer_of(tiny(kind), kind), "float8_e4m3fn", "scale_weight")
     path = saved(tensors, tmp_path / "8bit.safetensors")
@@ -223,15 +223,15 @@ def test_a_table_holds_every_number_of_eight_bits(form: str) -> None:
     torch.testing.assert_close(by_table(every, form), expected, rtol=0, atol=0, equal_nan=True)
 
 
-def test_a_text_encoder_needs_no_head(tiny: TinyMaker, tmp_path: Path, drawn: Drawn) -> None:
+def test_a_text_encoder_needs_no_head(tiny: TinyMaker, tmp_path: Path, generated: Generated) -> None:
     folder = tiny("flux2-klein")
     tensors = load_file(folder / "text_encoder" / "model.safetensors")
     del tensors["lm_head.weight"]
     parts = ModelParts(text_encoders=(str(saved(tensors, tmp_path / "qwen.safetensors")),))
-    assert torch.equal(drawn(folder, parts), drawn(folder))
+    assert torch.equal(generated(folder, parts), generated(folder))
 
 
-def test_text_encoders_in_eight_bits(tiny: TinyMaker, tmp_path: Path, generated: Drawn) -> None:
+def test_text_encoders_in_eight_bits(tiny: TinyMaker, tmp_path: Path, generated: Generated) -> None:
     for kind in ("chroma", "qwen-image"):
         tensors = load_file(tiny(kind) / "text_encoder" / "model.safetensors")
         tensors = in_eight_bits(tensors, "float8_e4m3fn", "scale_weight")
@@ -283,7 +283,7 @@ def test_factors_of_blocks(tmp_path: Path) -> None:
 @needs_gguf
 @pytest.mark.parametrize("kind", KINDS)
 def test_ggufs_draw_what_the_folder_draws(
-    kind: str, tiny: TinyMaker, tmp_path: Path, generated: Drawn
+    kind: str, tiny: TinyMaker, tmp_path: Path, generated: Generated
 ) -> None:
     path = saved_as_gguf(transformer_of(tiny(kind), kind), tmp_path / "model.gguf", "Q8_0")
     plain = generated(tiny(kind))

@@ -22,6 +22,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from deforum_api.hosts import in_webui
+from deforum_api.hosts.messages import LOCKSTEP_IN_WEBUI
 from deforum_api.queue.record import Job
 from deforum_helpers.core.files.scratch import LOCK_NAME, VIDEO
 from deforum_helpers.settings.host_options import PREVIEWS, Options
@@ -344,6 +345,16 @@ def test_an_extension_that_is_not_on_the_path_yet_is_named(
         other.enabled = False
         load_script()
         assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_lockstep_is_refused_in_one_sentence(
+    loaded: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    monkeypatch.setattr(logging.getLogger("deforum_api"), "propagate", True)
+    monkeypatch.setattr(loaded.shared.cmd_opts, "deforum_lockstep", jobs, raising=False)
+    assert [worker.id for worker in in_webui.host_queue().workers()] == ["local"]
+    assert (LOCKSTEP_IN_WEBUI() in caplog.messages) == (jobs > 1)
 
 
 def test_flags_that_another_deforum_has_added_already_stand_in_nobodys_way() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 
 if TYPE_CHECKING:
     from deforum_helpers.core.progress import CancelToken
-    from deforum_helpers.engines.base import GenerateRequest
+    from deforum_helpers.engines.base import Engine, GenerateRequest
     from deforum_helpers.engines.memory import MemoryPlan
     from deforum_helpers.image.types import Image
 
@@ -45,6 +46,13 @@ class DemoEngine:
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         """Return the image of `request`; see `Engine.generate`."""
         return self._engine.generate(request, cancel)
+
+    @contextmanager
+    def place(self) -> Iterator[Engine]:
+        """Yield the engine for one of several jobs; see `SharedEngine`."""
+        with self._engine.place() as placed:
+            placed.name = NAME
+            yield placed
 
     def resting(self) -> AbstractContextManager[None]:
         """Lend its memory; see `Engine.resting`."""

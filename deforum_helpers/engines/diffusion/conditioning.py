@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -43,17 +44,22 @@ class EmbeddingCache:
     def __init__(self, size: int = 64) -> None:
         self._size = size
         self._entries: OrderedDict[Hashable, Conditioning] = OrderedDict()
+        self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], Conditioning]) -> Conditioning:
-        """Return the entry of `key`, made by `make` if it is not there."""
-        if key in self._entries:
-            self._entries.move_to_end(key)
-            return self._entries[key]
-        value = make()
-        self._entries[key] = value
-        if len(self._entries) > self._size:
-            self._entries.popitem(last=False)
-        return value
+        """Return the entry of `key`, made by `make` if it is not there, in one thread at a time.
+
+        Text encoders of transformers replace their own layers for the length of a call.
+        """
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                return self._entries[key]
+            value = make()
+            self._entries[key] = value
+            if len(self._entries) > self._size:
+                self._entries.popitem(last=False)
+            return value
 
     def clear(self) -> None:
         """Forget everything, because the model has changed."""

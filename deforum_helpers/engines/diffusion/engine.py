@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 
@@ -27,10 +27,11 @@ from deforum_helpers.engines.diffusion.controlnet import ControlUnits
 from deforum_helpers.engines.diffusion.deep_shrink import hrfix_applied
 from deforum_helpers.engines.diffusion.inpainting import KeptArea, latent_mask, repaint_start
 from deforum_helpers.engines.diffusion.loading import LoadedModel, has_fast_bfloat16, load_model
+from deforum_helpers.engines.diffusion.lockstep import Lockstep, Place, PlacedEngine
 from deforum_helpers.engines.diffusion.lora import apply_loras
 from deforum_helpers.engines.diffusion.noise import blended_noise, inverted_noise, rising_levels, seeded_noise
 from deforum_helpers.engines.diffusion.request_warnings import request_warnings
-from deforum_helpers.engines.diffusion.residency import Residency, memory_needs
+from deforum_helpers.engines.diffusion.residency import Residency, Role, memory_needs
 from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
 from deforum_helpers.engines.diffusion.vaes import load_vae
 from deforum_helpers.engines.memory import (
@@ -144,6 +145,7 @@ class DiffusionEngine:
         self._loaded: tuple[tuple[str, str | None], LoadedModel] | None = None
         self._controls = ControlUnits(self.device)
         self._accelerator = accelerator_for(self.device)
+        self._lockstep = Lockstep()
         self._notes: tuple[str, ...] = ()
 
     @property
@@ -157,29 +159,38 @@ class DiffusionEngine:
         """What a person should know of the memory, as plain sentences, the newest last."""
         return self._notes
 
-    def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
+    def generate(self, request: GenerateRequest, cancel: CancelToken, place: Place | None = None) -> Image:
         """Return the image of `request`; see `Engine.generate`.
 
         Where memory runs out, the image is generated once more with the next lower plan.
+
+        `place` is that of one of several jobs that use the engine at the same time, or None for the only one.
         """
         cancel.check_cancel()
         with torch.no_grad():
             try:
-                return self._generated(request, cancel)
+                return self._generated(request, cancel, place)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                lower = self._lower_plan()
+                # What other jobs are using stays where it is.
+                lower = self._lower_plan() if place is None else None
                 if lower is None:
                     raise _out_of_memory(request) from error
             # Outside the handler: its traceback would keep the failed attempt's tensors on the device.
             self._step_down(lower)
             try:
-                return self._generated(request, cancel)
+                return self._generated(request, cancel, place)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
                 raise _out_of_memory(request) from error
+
+    @contextmanager
+    def place(self) -> Iterator[PlacedEngine]:
+        """Yield this engine for one of several jobs; see `SharedEngine`."""
+        with self._lockstep.place() as place:
+            yield PlacedEngine(self, place)
 
     def warnings(self, request: GenerateRequest) -> tuple[str, ...]:
         """Return what a person should know before `request` is rendered; see `request_warnings`."""
@@ -195,25 +206,40 @@ class DiffusionEngine:
             model.residency.leave()
         yield
 
-    def _generated(self, request: GenerateRequest, cancel: CancelToken) -> Image:
-        model = self._model(request.checkpoint, request.vae)
-        canvas = self._canvas(model, request)
-        plan = self._residency(model, canvas).plan
-        # Tiles of the VAE have borders of their own.
-        set_tiles(model.autoencoder.vae, plan.tiled and not request.tiling)
+    def _generated(self, request: GenerateRequest, cancel: CancelToken, place: Place | None) -> Image:
         positive = WeightedPrompts.read(request.prompt, request.blend, "prompt")
         negative = WeightedPrompts.read(request.negative_prompt, request.blend, "negative_prompt")
+        loras = (*positive.loras, *negative.loras)
+
+        def prepared() -> LoadedModel:
+            model = self._model(request.checkpoint, request.vae)
+            plan = self._residency(model, self._canvas(model, request)).plan
+            # Tiles of the VAE have borders of their own.
+            set_tiles(model.autoencoder.vae, plan.tiled and not request.tiling)
+            if model.family.kind not in WITHOUT_LORAS:
+                apply_loras(model, loras, self._lora_folders)
+            if place is not None and self._weights_stay:
+                for role in get_args(Role):
+                    model.need(role)  # not by several jobs at once
+            return model
+
         with ExitStack() as stack:
+            if place is None:
+                model = prepared()
+            else:
+                together = self._weights_stay and not _changes_network(request)
+                key = (request.checkpoint, request.vae, loras) if together else None
+                model = stack.enter_context(place.model(key, prepared, cancel))
+            canvas = self._canvas(model, request)
             units = stack.enter_context(self._controls.ready(model, request, canvas, self._checkpoint))
             network = ConditionedNetwork(model, request, positive, negative, units)
-            if model.family.kind not in WITHOUT_LORAS:
-                apply_loras(model, network.loras, self._lora_folders)
             stack.enter_context(freeu_applied(model.network, request.freeu))
             stack.enter_context(hrfix_applied(model.network, request.kohya_hrfix))
             if request.tiling:
                 stack.enter_context(tiling_applied(model.modules()))
-            # Graphs need weights that stay where they are.
-            if self._accelerator is not None and plan.mode == "none" and _unchanged_layers(request):
+            # Graphs need weights that stay where they are, and one caller.
+            accelerates = place is None and self._weights_stay and not _changes_network(request)
+            if self._accelerator is not None and accelerates:
                 stack.enter_context(
                     self._accelerator.applied(model.network, model.applied, request.steps_ahead)
                 )
@@ -223,6 +249,12 @@ class DiffusionEngine:
             if init_image is None or init is None or not request.autoencoder_correction:
                 return image
             return without_autoencoder_loss(image, init_image, canvas.cropped(model.decoded(init)))
+
+    @property
+    def _weights_stay(self) -> bool:
+        """Whether all parts of the model stay on the device; unknown before the first image on a limited one."""
+        plan = self.memory_plan
+        return self._memory(self.device) is None or (plan is not None and plan.mode == "none")
 
     def _residency(self, model: LoadedModel, canvas: Canvas) -> Residency:
         """Return what moves the model; larger images than before are planned again, and never with a faster mode."""
@@ -421,9 +453,9 @@ class DiffusionEngine:
         return self._checkpoint if Path(name).expanduser().absolute() == own.absolute() else name
 
 
-def _unchanged_layers(request: GenerateRequest) -> bool:
-    """Return whether nothing that `request` asks for changes the network's layers or adds inputs to it."""
-    return not (request.freeu or request.kohya_hrfix or request.tiling or request.controls)
+def _changes_network(request: GenerateRequest) -> bool:
+    """Return whether `request` changes the network's layers, or adds inputs to it, during this image."""
+    return bool(request.freeu or request.kohya_hrfix or request.tiling or request.controls)
 
 
 def _out_of_memory(request: GenerateRequest) -> OutOfMemory:

@@ -54,6 +54,11 @@ class NullEngine:
         return image
 
     @contextmanager
+    def place(self) -> Iterator[NullEngine]:
+        """Yield the engine itself: it remembers nothing of a request, so its images are those of a lone job."""
+        yield self
+
+    @contextmanager
     def resting(self) -> Iterator[None]:
         """Do nothing: the engine holds no memory."""
         yield
