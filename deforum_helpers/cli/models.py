@@ -14,6 +14,7 @@ from deforum_helpers.cli import messages
 from deforum_helpers.engines.model_list import (
     FileHashes,
     ListedModel,
+    built_in_model,
     hash_record,
     listed_models,
     plan_words,
@@ -43,14 +44,17 @@ def run(options: argparse.Namespace) -> int:
         return 2
     folders = searched_folders(options.ckpt, options.folders)
     hashes = FileHashes(hash_record()).short if options.hash else None
-    found = listed_models(folders, this_machine(), hashes)
+    machine = this_machine()
+    others = listed_models(folders, machine, hashes)
+    found = (*others, built_in_model(machine))
     if options.json:
         print(json.dumps({"folders": list(map(str, folders)), "models": [plain(model) for model in found]}))
         return 0
-    for line in table([_row(model) for model in found]) if found else ():
+    for line in table([_row(model) for model in found]):
         print(line)
-    if not found:
-        print(messages.NO_MODELS(folders=", ".join(map(str, folders)) or "-"))
+    if not others:
+        where = messages.SEARCHED(folders=", ".join(map(str, folders))) if folders else messages.NO_FOLDERS()
+        print(messages.NO_OTHER_MODELS(where=where))
     return 0
 
 

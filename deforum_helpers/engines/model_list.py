@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,7 @@ LICENCES: Mapping[str, str] = {
     "lumina2": "Apache 2.0",
 }
 
+_BUILT_IN = Path(__file__).parent / "demo"
 _ENDINGS = (SAFETENSORS, GGUF, *PICKLES)
 _CARD_BYTES = 65_536
 _HEADER_BYTES, _HEADER_VALUES = 64 * 2**20, 2_000_000
@@ -168,6 +169,12 @@ def listed_models(
         path.resolve() for folder in folders for path in sorted(folder.iterdir()) if _may_be_model(path)
     )
     return tuple(_listed(path, machine, sha256) for path in paths)
+
+
+def built_in_model(machine: Machine) -> ListedModel:
+    """Return the small model that is part of this program."""
+    found = _of_folder(_BUILT_IN, machine)
+    return replace(found, title="the built-in model", licence="AGPL-3.0-or-later", licence_is_own=True)
 
 
 def _may_be_model(path: Path) -> bool:

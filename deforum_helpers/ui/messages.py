@@ -23,6 +23,9 @@ KEYS_CONVERTED = Message("tab_keys_converted", "All keys are in {unit}; {count} 
 SETTINGS_SAVED = Message("tab_settings_saved", "Saved as {path}.")
 OPTIONS_APPLIED = Message("tab_options_applied", "These options apply to all videos from now on.")
 
+NO_MODEL_FOLDERS = Message(
+    "tab_no_model_folders", "No models are here besides the one in use: no folder of models was found."
+)
 NO_MODELS = Message("tab_no_models", "No models were found in: {folders}.")
 
 # Notes of sections whose controls are all hidden

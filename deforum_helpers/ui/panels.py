@@ -58,9 +58,9 @@ def version(*parts: object) -> str:
 
 def models_html(models: Sequence[ListedModel], folders: Sequence[Path]) -> str:
     """Return the models of this machine as a table; folders are shown by their names alone."""
-    searched = ", ".join(dict.fromkeys(folder.name for folder in folders)) or "-"
     if not models:
-        text = messages.NO_MODELS(folders=searched)
+        searched = ", ".join(dict.fromkeys(folder.name for folder in folders))
+        text = messages.NO_MODELS(folders=searched) if searched else messages.NO_MODEL_FOLDERS()
         return f'<p class="deforum-empty"{code_attribute(text)}>{escape(text)}</p>'
     headings = "".join(
         f"<th>{name}</th>" for name in ("Model", "Kind", "Size", "Precision", "Fits", "Licence")

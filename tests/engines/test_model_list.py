@@ -165,4 +165,6 @@ def test_an_empty_machine_is_told(
     monkeypatch.setenv("DEFORUM_MODELS", str(tmp_path))
     monkeypatch.setattr(command, "this_machine", lambda: CPU)
     assert main(["models"]) == 0
-    assert str(tmp_path) in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert str(tmp_path) in told
+    assert "AGPL-3.0-or-later" in told, "the built-in model is listed"

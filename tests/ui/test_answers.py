@@ -69,9 +69,11 @@ def test_the_models_here_are_listed(
 ) -> None:
     monkeypatch.setenv("DEFORUM_MODELS", str(tmp_path / "models" / "Deforum"))
     monkeypatch.setattr("deforum_helpers.ui.answers.this_machine", lambda: Machine("cuda", 8, 8))
+    assert 'data-code="tab_no_model_folders"' in answers.list_models()
+    (tmp_path / "models" / "Deforum").mkdir(parents=True)
     assert 'data-code="tab_no_models"' in answers.list_models()
     folder = tmp_path / "models" / "Stable-diffusion"
-    folder.mkdir(parents=True)
+    folder.mkdir()
     (folder / "a<b>.ckpt").write_bytes(b"\x80")
     (folder / "c.safetensors").write_bytes(b"no")
     service.facts = replace(service.facts, model=str(folder / "c.safetensors"))
