@@ -58,11 +58,11 @@ LICENCES: Mapping[str, str] = {
     "flux2-klein": "4B: Apache 2.0; 9B: see its model card",
     "chroma": "Apache 2.0",
     "qwen-image": "Apache 2.0",
-    "flux2": "FLUX [dev] Non-Commercial License",
-    "sana": "see its model card",
-    "sana-sprint": "see its model card",
-    "pixart-sigma": "see its model card",
-    "lumina2": "Apache 2.0",
+    "flux2": "FLUX Non-Commercial License",
+    "sana": "see its model card; its text encoder: Gemma Terms of Use",
+    "sana-sprint": "see its model card; its text encoder: Gemma Terms of Use",
+    "pixart-sigma": "OpenRAIL++-M",
+    "lumina2": "Apache 2.0; its text encoder: Gemma Terms of Use",
 }
 
 _BUILT_IN = Path(__file__).parent / "demo"

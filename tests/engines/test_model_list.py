@@ -25,7 +25,7 @@ from deforum_helpers.engines.model_list import (
     plan_words,
     searched_folders,
 )
-from deforum_helpers.models.weights.checkpoints import describe_checkpoint
+from deforum_helpers.models.weights.checkpoints import TITLES, describe_checkpoint
 
 GB = 10**9
 SMALL, CPU = Machine("cuda", 8 * GB, 8 * GB), Machine("cpu", None, None)
@@ -168,3 +168,13 @@ def test_an_empty_machine_is_told(
     told = capsys.readouterr().out
     assert str(tmp_path) in told
     assert "AGPL-3.0-or-later" in told, "the built-in model is listed"
+
+
+def test_the_page_of_models_has_the_same_licences() -> None:
+    rows = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8").splitlines()
+    assert set(LICENCES) == set(TITLES)
+    for kind, licence in LICENCES.items():
+        title = TITLES[kind]
+        assert any(row.startswith("|") and title in row and row.endswith(f"| {licence} |") for row in rows), (
+            kind
+        )
