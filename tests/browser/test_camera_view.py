@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -85,13 +86,33 @@ def test_poses_are_added_and_removed(one: Window) -> None:
     shows(one, PATH)
 
 
-def test_a_flight_is_recorded_and_smoothed_into_poses(one: Window) -> None:
+@contextmanager
+def key_w(page: Any) -> Iterator[None]:
+    page.keyboard.down("w")
+    yield
+    page.keyboard.up("w")
+
+
+@contextmanager
+def stick(page: Any) -> Iterator[None]:
+    """A gamepad whose left stick is pushed forward."""
+    page.evaluate(
+        """() => {
+            const buttons = Array.from({ length: 8 }, () => ({ value: 0 }));
+            navigator.getGamepads = () => [{ axes: [0, -1, 0, 0], buttons }];
+        }"""
+    )
+    yield
+    page.evaluate("delete navigator.getGamepads")
+
+
+@pytest.mark.parametrize("forward_by", [key_w, stick])
+def test_a_flight_is_recorded_and_smoothed_into_poses(one: Window, forward_by: Any) -> None:
     one.page.locator(".deforum-view-time input").fill("0")  # where the flight begins
     one.page.locator(".deforum-view-box").get_by_role("button", name="Record").click()
-    one.page.keyboard.down("w")
-    # It is there again when the length of the video has passed.
-    one.page.locator(".deforum-view-box").get_by_role("button", name="Record").wait_for()
-    one.page.keyboard.up("w")
+    with forward_by(one.page):
+        # It is there again when the length of the video has passed.
+        one.page.locator(".deforum-view-box").get_by_role("button", name="Record").wait_for()
     one.until(lambda: len(planned(one)) > 1 and planned(one)[1][0] != 10)
     forward = [key[3] for key in planned(one)]
     assert planned(one)[-1][0] == 20

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from deforum_helpers.engines.base import NO_FACES, Abilities, DeclaredEngine
 from deforum_helpers.engines.diffusion import NAME
-from deforum_helpers.engines.diffusion.request_warnings import warnings_of_requests
 from deforum_helpers.engines.memory import AUTO
 from deforum_helpers.models.weights.checkpoints import NO_PARTS, ModelParts
 
 if TYPE_CHECKING:
-    from deforum_helpers.engines.base import Engine
+    from deforum_helpers.engines.base import Engine, GenerateRequest
 
 
 def _make(
@@ -29,6 +29,13 @@ def _make(
     )
 
 
+def _request_warnings(checkpoint: str | None, requests: Iterable[GenerateRequest]) -> Iterator[str]:
+    # Here, as it needs the settings: a command that only lists its options does not.
+    from deforum_helpers.engines.diffusion.request_warnings import warnings_of_requests
+
+    return warnings_of_requests(checkpoint, requests)
+
+
 DIFFUSERS = DeclaredEngine(
     name=NAME,
     title="a checkpoint",
@@ -38,6 +45,6 @@ DIFFUSERS = DeclaredEngine(
         lacks=NO_FACES,
         checks_loras=True,
         own_controlnet=True,
-        request_warnings=warnings_of_requests,
+        request_warnings=_request_warnings,
     ),
 )
