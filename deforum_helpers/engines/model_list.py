@@ -9,7 +9,6 @@ import hashlib
 import json
 import math
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -69,7 +68,7 @@ _BUILT_IN = Path(__file__).parent / "demo"
 _ENDINGS = (SAFETENSORS, GGUF, *PICKLES)
 _CARD_BYTES = 65_536
 _HEADER_BYTES, _HEADER_VALUES = 64 * 2**20, 2_000_000
-_LICENCE_LINE = re.compile(r"^license(?:_name)?:\s*[\"']?([^\"'\n]+?)[\"']?\s*$", re.MULTILINE)
+_LICENCE_KEYS = ("license", "license_name")
 # Beginnings of the names in a checkpoint file -> the part of the model.
 _PARTS = (
     ("model.diffusion_model.", "network"),
@@ -321,8 +320,9 @@ def _card_licence(folder: Path) -> str:
     with suppress(OSError):
         text = head_of(folder / "README.md", _CARD_BYTES).decode("utf-8", "replace")
         if text.startswith("---"):
-            found = _LICENCE_LINE.findall(text.split("\n---", 1)[0])
-            return next((name for name in reversed(found) if name != "other"), "")
+            lines = [line.partition(":") for line in text.split("\n---", 1)[0].splitlines()]
+            found = [value.strip().strip("\"'") for key, _, value in lines if key in _LICENCE_KEYS]
+            return next((name for name in reversed(found) if name not in ("", "other")), "")
     return ""
 
 

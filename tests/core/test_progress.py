@@ -93,7 +93,7 @@ def test_the_tab_and_the_three_commands_word_progress_alike(monkeypatch: pytest.
     job = Job("batch(1)-0", "batch(1)", 1, "{}", "null", 0.0, 48.0, phase="GENERATING", phase_progress=0.5)
     job = Job(**{**vars(job), "frame": 6, "max_frames": 1006, "generating_since": 27.0, "frame_at": 48.0})
     words = "frame 6 of 1006, 3.50 s per frame, 58 min left"
-    html = progress_html(_view(job, None, ""))
+    html = progress_html(_view(job, None, "", ()))
     assert f"<b>Generating</b> {words}" in html
     watched = record(1, frame=6, max_frames=1006, eta_seconds=3500.0)
     assert job_words(watched) == f"generating, {words}"

@@ -54,7 +54,7 @@ def patterns() -> Iterator[tuple[str, re.Pattern[Any], str]]:
     for path, tree in modules():
         place, values = path.relative_to(ROOT).as_posix(), vars(imported(path))
         for name, value in values.items():
-            many = value.values() if isinstance(value, dict) else [value]
+            many = [*value, *value.values()] if isinstance(value, dict) else [value]
             for pattern in (one for one in many if isinstance(one, re.Pattern)):
                 for use in uses(tree, name):
                     yield f"{place}: {name}.{use}", pattern, use

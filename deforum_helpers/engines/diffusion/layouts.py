@@ -169,40 +169,40 @@ _SWAPPED = "norm_out.linear"
 # Tensors that makers leave in their files although no network has them.
 _LEFT_OVER: Mapping[Kind, tuple[str, ...]] = {"z-image": ("norm_final.weight",)}
 
-_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+_NUMBER = re.compile(r"(?<=\.)\d{1,6}(?=\.)")
 
 # LDM's names of the parts of a VAE, in the order that they are replaced.
-_LDM_VAE: tuple[tuple[str, str], ...] = (
-    (r"^(encoder|decoder)\.((?:post_)?quant_conv)\.", r"\2."),
-    (r"\.norm_out\.", ".conv_norm_out."),
-    (r"\.nin_shortcut\.", ".conv_shortcut."),
-    (r"\.down\.(\d+)\.block\.", r".down_blocks.\1.resnets."),
-    (r"\.down\.(\d+)\.downsample\.", r".down_blocks.\1.downsamplers.0."),
-    (r"\.mid\.block_1\.", ".mid_block.resnets.0."),
-    (r"\.mid\.block_2\.", ".mid_block.resnets.1."),
-    (r"\.mid\.attn_1\.norm\.", ".mid_block.attentions.0.group_norm."),
-    (r"\.mid\.attn_1\.proj_out\.", ".mid_block.attentions.0.to_out.0."),
-    (r"\.mid\.attn_1\.([qkv])\.", r".mid_block.attentions.0.to_\1."),
-)
+_LDM_VAE: Mapping[re.Pattern[str], str] = {
+    re.compile(r"^(encoder|decoder)\.((?:post_)?quant_conv)\."): r"\2.",
+    re.compile(r"\.norm_out\."): ".conv_norm_out.",
+    re.compile(r"\.nin_shortcut\."): ".conv_shortcut.",
+    re.compile(r"\.down\.(\d+)\.block\."): r".down_blocks.\1.resnets.",
+    re.compile(r"\.down\.(\d+)\.downsample\."): r".down_blocks.\1.downsamplers.0.",
+    re.compile(r"\.mid\.block_1\."): ".mid_block.resnets.0.",
+    re.compile(r"\.mid\.block_2\."): ".mid_block.resnets.1.",
+    re.compile(r"\.mid\.attn_1\.norm\."): ".mid_block.attentions.0.group_norm.",
+    re.compile(r"\.mid\.attn_1\.proj_out\."): ".mid_block.attentions.0.to_out.0.",
+    re.compile(r"\.mid\.attn_1\.([qkv])\."): r".mid_block.attentions.0.to_\1.",
+}
 _LDM_UP = re.compile(r"^decoder\.up\.(\d+)\.(block|upsample)\.")
 
 # Names of the parts of Wan's VAE, which is Qwen-Image's.
-_WAN_VAE: tuple[tuple[str, str], ...] = (
-    (r"^conv1\.", "quant_conv."),
-    (r"^conv2\.", "post_quant_conv."),
-    (r"^(encoder|decoder)\.conv1\.", r"\1.conv_in."),
-    (r"\.head\.0\.", ".norm_out."),
-    (r"\.head\.2\.", ".conv_out."),
-    (r"\.middle\.0\.", ".mid_block.resnets.0."),
-    (r"\.middle\.1\.", ".mid_block.attentions.0."),
-    (r"\.middle\.2\.", ".mid_block.resnets.1."),
-    (r"\.downsamples\.", ".down_blocks."),
-    (r"\.residual\.0\.", ".norm1."),
-    (r"\.residual\.2\.", ".conv1."),
-    (r"\.residual\.3\.", ".norm2."),
-    (r"\.residual\.6\.", ".conv2."),
-    (r"\.shortcut\.", ".conv_shortcut."),
-)
+_WAN_VAE: Mapping[re.Pattern[str], str] = {
+    re.compile(r"^conv1\."): "quant_conv.",
+    re.compile(r"^conv2\."): "post_quant_conv.",
+    re.compile(r"^(encoder|decoder)\.conv1\."): r"\1.conv_in.",
+    re.compile(r"\.head\.0\."): ".norm_out.",
+    re.compile(r"\.head\.2\."): ".conv_out.",
+    re.compile(r"\.middle\.0\."): ".mid_block.resnets.0.",
+    re.compile(r"\.middle\.1\."): ".mid_block.attentions.0.",
+    re.compile(r"\.middle\.2\."): ".mid_block.resnets.1.",
+    re.compile(r"\.downsamples\."): ".down_blocks.",
+    re.compile(r"\.residual\.0\."): ".norm1.",
+    re.compile(r"\.residual\.2\."): ".conv1.",
+    re.compile(r"\.residual\.3\."): ".norm2.",
+    re.compile(r"\.residual\.6\."): ".conv2.",
+    re.compile(r"\.shortcut\."): ".conv_shortcut.",
+}
 _WAN_UP = re.compile(r"^decoder\.upsamples\.(\d+)\.")
 
 # llama.cpp's names of the layers of text encoders; "*" is the number of the block.
@@ -308,7 +308,7 @@ def _vae_naming(network: str, names: tuple[str, ...]) -> Naming:
     return lambda name, rows: (Target(renamed(name)),)
 
 
-def _replaced(table: tuple[tuple[str, str], ...], name: str) -> str:
-    for pattern, replacement in table:
-        name = re.sub(pattern, replacement, name)
+def _replaced(table: Mapping[re.Pattern[str], str], name: str) -> str:
+    for pattern, replacement in table.items():
+        name = pattern.sub(replacement, name)
     return name
