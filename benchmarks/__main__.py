@@ -46,10 +46,10 @@ GROUPS = {"gpu": tuple(name for name in MODULES if name.startswith("gpu-"))}
 
 
 def load(name: str) -> Any:
-    """Return the row, a module or one of a module's `ROWS`; None if this checkout lacks it."""
+    """Return the row, a module or one of a module's `GPU_ROWS`; None if this checkout lacks it."""
     try:
         module = importlib.import_module(MODULES[name])
-        return getattr(module, "ROWS", {}).get(name, module)
+        return getattr(module, "GPU_ROWS", {}).get(name, module)
     except ModuleNotFoundError as error:
         if error.name != MODULES[name]:
             raise

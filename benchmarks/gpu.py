@@ -230,7 +230,7 @@ class ChainRow:
         return rows
 
 
-ROWS: Mapping[str, ChainRow | ModelRow] = {
+GPU_ROWS: Mapping[str, ChainRow | ModelRow] = {
     "gpu-chain": ChainRow(),
     "gpu-turbo": ModelRow(
         "gpu-turbo",
