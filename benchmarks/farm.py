@@ -59,7 +59,7 @@ class SlowEngine(NullEngine):
         return image
 
 
-def slow_engine(name: str, *, checkpoint: str | None, allow_download: bool) -> SlowEngine:
+def slow_engine(name: str, **options: Any) -> SlowEngine:
     """Make the engine of a worker."""
     return SlowEngine()
 
