@@ -128,7 +128,7 @@ def _tested(name: str, folder: Path, further: Sequence[str], *, quick: bool) -> 
 def _environment(name: str, folder: Path, *, torch: bool) -> Path | None:
     """Return the Python of the host's environment, made if it is not there yet; None if that failed."""
     host = HOSTS[name]
-    packages = [*host.packages, *TOOLS, *(["torch==2.13.0"] if host.torch and torch else [])]
+    packages = [*host.packages, *TOOLS, *(["torch==2.13.0", "safetensors"] if host.torch and torch else [])]
     digest = hashlib.sha256("\n".join(packages).encode()).hexdigest()[:12]
     home = folder / f"{name}-{digest}"
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
