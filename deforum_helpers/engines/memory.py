@@ -164,7 +164,7 @@ def plan_memory(
 
 
 def lower_plan(plan: MemoryPlan, needs: MemoryNeeds, decoding: bool) -> MemoryPlan | None:
-    """Return the plan to try after memory ran out, None if there is none.
+    """Return the plan to try after memory ran out; None after the most frugal one failed.
 
     Args:
         plan: the one that failed.

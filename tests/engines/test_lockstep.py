@@ -24,7 +24,9 @@ from deforum_helpers.engines.base import FreeU, GenerateRequest
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 from deforum_helpers.engines.diffusion.families import Scales
 from deforum_helpers.engines.diffusion.lockstep import JoinedFamily, Lockstep, Place, PlacedEngine, _Join
+from deforum_helpers.engines.memory import memory_notes
 from deforum_helpers.image.types import Image
+from deforum_helpers.models.devices import DeviceMemory
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.paths import Run
 from deforum_helpers.pipeline.host_facts import own_facts
@@ -290,6 +292,19 @@ def alone(engine: DiffusionEngine, jobs: Sequence[Sequence[GenerateRequest]]) ->
 
 
 class TestImages:
+    def test_a_model_that_does_not_fit_as_a_whole_is_had_in_turn(
+        self, tiny: TinyMaker, request_for: RequestMaker
+    ) -> None:
+        """Its parts are moved for one job, so no other may use them; each job sees what the memory lacks."""
+        folder, memory = str(tiny("sd1")), DeviceMemory(1, 1)
+        engine = DiffusionEngine(folder, device="cpu", offload="model", memory=lambda device: memory)
+        jobs = [[request_for(seed=seed, steps=2) for _ in range(2)] for seed in (1, 2)]
+        found = rendered(engine, jobs)
+        for images, expected in zip(found, alone(engine, jobs), strict=True):
+            assert all(torch.equal(one, other) for one, other in zip(images, expected, strict=True))
+        with engine.place() as placed:
+            assert memory_notes(placed) == engine.memory_notes != ()
+
     def test_jobs_unlike_each_other_get_the_images_that_they_get_alone(
         self, tiny: TinyMaker, request_for: RequestMaker
     ) -> None:

@@ -1,4 +1,4 @@
-"""ControlNet units in videos: what each generation is steered by, where it comes from, and what is told beforehand."""
+"""ControlNet units in videos: the control image of each generation, its source, and the warnings before a run."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ class StoredTimes:
         self._path = path
 
     def get(self, key: str) -> dict[str, Times]:
-        """Return way -> times of an entry, empty if there is none."""
+        """Return the measured times of an entry by way of evaluation; an unknown entry has no times."""
         entry = self._read().get(key)
         found: dict[str, Times] = {}
         for way, pair in entry.items() if isinstance(entry, dict) else ():

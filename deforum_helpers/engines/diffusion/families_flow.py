@@ -470,8 +470,8 @@ class Lumina2:
 
     Args:
         transformer: Lumina2Transformer2DModel.
-        instructed: Gemma 2, which is told what it is for; reads positive prompts.
-        plain: the same without instruction; reads negative prompts.
+        instructed: Gemma 2 with an instruction before the text, for positive prompts.
+        plain: Gemma 2 without the instruction, for negative prompts.
         scheduler_config: of the model.
     """
 

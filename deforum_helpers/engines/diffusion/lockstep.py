@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from deforum_helpers.engines.diffusion.autoencoder import Autoencoder
     from deforum_helpers.engines.diffusion.families import Family, Scales
     from deforum_helpers.engines.diffusion.loading import LoadedModel
+    from deforum_helpers.engines.memory import MemoryPlan
     from deforum_helpers.image.types import Image
 
 _log = logging.getLogger(__name__)
@@ -406,6 +407,12 @@ class Placing(Protocol):
     name: str
     device: torch.device
 
+    @property
+    def memory_plan(self) -> MemoryPlan | None: ...
+
+    @property
+    def memory_notes(self) -> tuple[str, ...]: ...
+
     def generate(
         self, request: GenerateRequest, cancel: CancelToken, place: Place | None = None
     ) -> Image: ...
@@ -423,6 +430,16 @@ class PlacedEngine:
         self.device = engine.device
         self._engine = engine
         self._place = place
+
+    @property
+    def memory_plan(self) -> MemoryPlan | None:
+        """The engine's plan; see `ManagesMemory`."""
+        return self._engine.memory_plan
+
+    @property
+    def memory_notes(self) -> tuple[str, ...]:
+        """The engine's notes, of all jobs; see `ManagesMemory`."""
+        return self._engine.memory_notes
 
     def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
         """Return the image of `request`, up to rounding that of the engine alone; see `Engine.generate`."""

@@ -644,7 +644,7 @@ def read_index(folder: Path) -> dict[str, Any]:
     """Return the index of a diffusers folder.
 
     Raises:
-        ModelError: there is none, or it cannot be read.
+        ModelError: the folder has no index, or the index cannot be read.
     """
     path = folder / "model_index.json"
     if not is_regular(path):
