@@ -10,10 +10,13 @@ DID_YOU_MEAN = Message("similar_names", "did you mean {names}?")
 SEE_HELP = Message("see_help", "`{program} --help` lists all commands.")
 FOLDER_MISSING = Message("models_folder_missing", "The folder {folder} does not exist.")
 NO_OTHER_MODELS = Message(
-    "no_models_found", "No other models were found{where}. Name a folder, or a model in use with --ckpt."
+    "no_models_found",
+    "No other models were found in: {folders}. Name another folder, or a model in use with --ckpt.",
 )
-SEARCHED = Message("models_searched", " in {folders}")
-NO_FOLDERS = Message("models_not_searched", ", as the usual folders do not exist")
+NO_MODEL_FOLDERS = Message(
+    "no_model_folders",
+    "None of the usual folders of models exists. Name a folder, or a model in use with --ckpt.",
+)
 MODEL_UNUSABLE = Message("model_unusable", "unusable: {reason}")
 PACKAGE_NOT_INSTALLED = Message(
     "command_package_missing",

@@ -53,8 +53,8 @@ def run(options: argparse.Namespace) -> int:
     for line in table([_row(model) for model in found]):
         print(line)
     if not others:
-        where = messages.SEARCHED(folders=", ".join(map(str, folders))) if folders else messages.NO_FOLDERS()
-        print(messages.NO_OTHER_MODELS(where=where))
+        searched = ", ".join(map(str, folders))
+        print(messages.NO_OTHER_MODELS(folders=searched) if searched else messages.NO_MODEL_FOLDERS())
     return 0
 
 
