@@ -137,9 +137,8 @@ class AnimationSettings:
     )
     reverse_generation: bool = setting(
         False,
-        "Renders from the last frame to the first, each from the one that follows it: a zoom in is rendered "
-        "as a zoom out, so the details that it approaches are there from the start. Frames are numbered in "
-        "playing order.",
+        "Renders from the last frame to the first: a zoom in is rendered as a zoom out, so the details "
+        "that it approaches are there from the start. Frames are numbered in playing order.",
         tab="Keyframes",
         label="Reverse generation",
         used_when=MOVED,
@@ -255,9 +254,9 @@ class AnimationSettings:
     )
     camera_path: str = setting(
         "",
-        "A path of the 3D camera in place of its translation and rotation schedules: moves by frame, such as "
-        "0: orbit(1.5, 90), 60: truck(0.5), or a camera animation: a GLB, glTF or JSON file or a COLMAP folder, as "
-        "path or http(s) address. Empty = off. docs/camera.md describes the moves.",
+        "A path of the 3D camera in place of its translation and rotation schedules: moves by frame, such "
+        "as 0: orbit(1.5, 90), 60: truck(0.5), or a GLB, glTF or JSON file or COLMAP folder. Empty = off. "
+        "docs/camera.md describes the moves.",
         kind="text",
         tab=_MOTION,
         label="Camera path",
@@ -645,7 +644,7 @@ class AnimationSettings:
     noise_source: str = setting(
         "new",
         "Source of the noise that sampling starts from. new: the seed, so every frame is a new "
-        "version of the scene. inverted: from the warped frame itself, by running the model backwards, so that "
+        "version of the scene. inverted: the warped frame itself, by running the model backwards, so "
         "things keep their shape and move with the camera.",
         tab=_NOISE,
         label="Noise source",
@@ -675,8 +674,8 @@ class AnimationSettings:
     )
     stability_schedule: str = schedule(
         "0: (0)",
-        "Holds color, contrast and sharpness of each frame to those of an image generated from the prompt alone, "
-        "so that a long video gets neither harsh nor soft: 0 = off, 1 = fully. Costs one more image per prompt.",
+        "Holds color, contrast and sharpness of each frame to those of an image generated from the prompt "
+        "alone: 0 = off, 1 = fully. Costs one more image per prompt.",
         tab=_COHERENCE,
         label="Stability schedule",
         bounds=(0, 1),
@@ -989,9 +988,9 @@ class AnimationSettings:
     )
     depth_warp: str = setting(
         "classic",
-        "How the 3D camera moves a frame. classic: each pixel is fetched from its estimated origin, which smears "
-        "the background behind near objects. exact: the scene is rendered as a surface seen by a real camera; "
-        "revealed areas are filled from the background and repainted.",
+        "How the 3D camera moves a frame. classic: fast, but smears the background behind near objects. "
+        "exact: the scene is a surface seen by a real camera; revealed areas are filled from the "
+        "background and repainted.",
         tab=_DEPTH,
         label="Depth warp",
         choices=DEPTH_WARPS,
@@ -1035,8 +1034,8 @@ class AnimationSettings:
     )
     scene_memory_strength_schedule: str = schedule(
         "0: (0.5)",
-        "How strongly remembered areas stay as they were, 0..1: 0 lets sampling change them like the rest, 1 "
-        "keeps them. Halves with every 240 frames since an area was last seen. Lower it where the prompt changes.",
+        "How strongly remembered areas stay as they were, 0..1. Halves with every 240 frames since an "
+        "area was last seen. Lower it where the prompt changes.",
         tab=_DEPTH,
         label="Scene memory strength schedule",
         bounds=(0, 1),

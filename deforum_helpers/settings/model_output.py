@@ -189,8 +189,8 @@ class OutputSettings:
     )
     store_frames_in_ram: bool = setting(
         False,
-        "Keeps the frames in memory and saves them at the end, or when they take 2 GB. A job that is stopped "
-        "saves them first; after a crash it continues where they were last saved.",
+        "Keeps the frames in memory and saves them at the end, when they take 2 GB, or when the job is "
+        "stopped. A crash loses them.",
         tab="Output",
         label="Store frames in RAM",
         used_in="output/",

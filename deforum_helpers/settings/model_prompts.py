@@ -58,9 +58,9 @@ class PromptSettings:
     )
     prompt_interpolation: str = setting(
         "hold",
-        "What happens between two prompts. hold: each prompt stays until the next begins. weights: both prompts "
-        "are used, with weights that shift from one to the other (AND). embedding: their text embeddings are "
-        "mixed, LoRA weights included. In Interpolation mode, hold works like weights.",
+        "What happens between two prompts. hold: each prompt stays until the next begins. weights: the "
+        "weights shift from one prompt to the other (AND). embedding: their text embeddings are mixed, "
+        "LoRA weights included. In Interpolation mode, hold works like weights.",
         tab="Prompts",
         label="Between prompts",
         choices=("hold", "weights", "embedding"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
+from deforum_helpers.schedule.functions import FUNCTIONS, OPERATORS
 from deforum_helpers.settings.compatibility import FACTS, GENERAL
 from deforum_helpers.settings.fields import FieldInfo
 from deforum_helpers.settings.legacy import REMOVED, RENAMED, VALUES
@@ -18,20 +20,17 @@ INTRODUCTION = f"""\
 
 `python -m deforum_helpers.settings` generates this page; edit the declarations, not the page.
 
-A settings file is a JSON object with the names below. Every setting has a default, so a file needs only those that
-it changes. [default_settings.txt](../config/default_settings.txt) contains all of them.
+A settings file is a JSON object with the names below; omitted settings have their defaults.
+[default_settings.txt](../config/default_settings.txt) contains all of them.
 
 - A **schedule** gives values to frames: `0: (1), 60: (1.05)`. Between two numbers it is linear. An expression such as
   `0: (1 + 0.02*sin(t/10))` is evaluated at every frame. A plain number applies to all frames.
   Frames where an expression is not a real number, as `cos(t)**0.9` at some, are interpolated from their neighbors,
-  and a warning names them. Strengths and other shares beyond their range are clamped, with a warning.
-  The last section of this page gives the grammar and the easings.
+  and shares beyond their range are clamped, both with a warning.
+  The last section gives the grammar.
 - A **string schedule** gives names to frames, each until the next: `0: ("Euler a"), 60: ("DPM++ 2M")`.
-- Files of older versions and of other programs are read too. Warnings name what was read from another notation, and
-  names that are not settings.
-- A value that cannot be used is an error that names the value and what was expected. All errors of a file are reported
-  together, before the first frame. If the setting has no effect, as in a ControlNet unit that is off, the value is
-  ignored with a warning.
+- A wrong value is an error; all errors of a file are reported together, before the first frame. A wrong value of a
+  setting without effect, as in a ControlNet unit that is off, is ignored with a warning.
 
 ControlNet has {UNITS} units: `cn_N_weight` stands for `cn_1_weight` to `cn_{UNITS}_weight`.
 """
@@ -39,7 +38,7 @@ HEADER = "| setting | value | default | what it does |\n|---|---|---|---|"
 
 
 GRAMMAR = "How schedules and prompts are written"
-GRAMMAR_TEXT = """\
+KEYS_AND_EASINGS = """\
 Entries are separated by commas; each is `key: (value)`. The key says where the entry begins; prompts and guide images
 have the same keys:
 
@@ -53,8 +52,8 @@ have the same keys:
 | `50%` | the frame nearest to half of the way to the last one |
 
 `-2s`, `-4b`, `-1bar` and `-10%` count from the end. Of two entries at the same frame the last one counts. Beats need a
-tempo (`bpm`) or a sound (`audio_path`), and a beat falls on the frame nearest to its time. `deforum convert` and the
-button Convert keys write all keys in frames, seconds or beats.
+tempo (`bpm`) or a [sound](sound.md). `deforum convert` and the button Convert keys write all keys in frames, seconds or
+beats.
 
 After a number or an expression an **easing** may follow, which says how the schedule runs *to* this key frame:
 `0: (1), 60: (1.05) ~ease_in_out, 90: (1) ~bezier(0.4, 0, 0.2, 1)`. It runs from the value at the previous key frame to
@@ -74,9 +73,10 @@ evaluated up to the next key frame. With u, the passed share of the frames betwe
 | `~elastic` | 1 + 2^(-10u) sin(2π(u - 0.075)/0.3) | by 37 % |
 | `~bezier(x1, y1, x2, y2)` | as in CSS; x from 0 to 1, y from -100 to 100 | with y outside 0..1 |
 
-`~cubic` and `~monotone` are flat at the first and the last key frame. A `~` before an operand is still the operator of
-expressions: `0: (~(t > 5))`. String schedules hold every value and have no easings.
-
+`~cubic` and `~monotone` are flat at the first and the last key frame. String schedules hold every value and have no
+easings.
+"""
+PROMPT_TEXT = """\
 In a prompt, outside backticks:
 
 | text | meaning |
@@ -91,6 +91,17 @@ the prompt. Wildcards may contain others. Their files are in a folder `wildcards
 folder; in a WebUI also in its data folder and in its extensions. Empty lines and lines that begin with `#` are
 skipped. A choice depends on the seed and on the key of the prompt, and the settings file of the run contains it.
 """
+
+
+def _expressions() -> str:
+    """Return what an expression may contain."""
+    text = f"""\
+An **expression** contains numbers, brackets, the operators `{" ".join(OPERATORS)}` and `~`, the names `t` (frame),
+`max_f` (last frame), `s` (seed), `fps`, `w`, `h`, `pi`, `e` and those of a [sound](sound.md#names), and the functions
+{", ".join(f"`{name}`" for name in FUNCTIONS)}. Angles are in radians; a comparison is 1 or 0;
+`where(condition, a, b)` is a or b; `noise(x)` is a smooth random number from -1 to 1.
+"""
+    return f"{textwrap.fill(text, 120, break_on_hyphens=False)}\n"
 
 
 def settings_page(order: Sequence[str] = ()) -> str:
@@ -109,7 +120,7 @@ def settings_page(order: Sequence[str] = ()) -> str:
     for title in titles:
         rows = "\n".join(_row(info) for info in sections[title])
         parts.append(f"## {title}\n\n{HEADER}\n{rows}\n")
-    parts.append(f"## {GRAMMAR}\n\n{GRAMMAR_TEXT}")
+    parts.append(f"## {GRAMMAR}\n\n{KEYS_AND_EASINGS}\n{_expressions()}\n{PROMPT_TEXT}")
     return "\n".join(parts)
 
 
@@ -157,7 +168,12 @@ def section_of(info: FieldInfo) -> str:
 def _row(info: FieldInfo) -> str:
     text = unit_name(" ".join(filter(None, (info.help, sentence(info.used_when)))))
     cells = (f"`{unit_name(info.name)}`", ", ".join(_value(info)), _code(info.default), text)
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    return _cells(cells)
+
+
+def _cells(texts: Iterable[str]) -> str:
+    """Return a row of a table; a bar inside a cell is escaped, also in code."""
+    return f"| {' | '.join(text.replace('|', chr(92) + '|') for text in texts)} |"
 
 
 def _value(info: FieldInfo) -> Iterator[str]:
@@ -254,5 +270,5 @@ def _notations() -> Iterator[str]:
             continue
         for value, meaning in values.items():
             yield f"| `{unit_name(name)}`: {shown(value)} | {shown(meaning)} |"
-    for found, meaning in OTHER_NOTATIONS:
-        yield f"| {found} | {meaning} |"
+    for cells in OTHER_NOTATIONS:
+        yield _cells(cells)
