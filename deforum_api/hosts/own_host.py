@@ -28,7 +28,7 @@ from deforum_helpers.core.files.scratch import remove_abandoned
 from deforum_helpers.engines.memory import ManagesMemory, device_memory, memory_notes
 from deforum_helpers.media.containers import pyav
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.models.depth.names import DEPTH_NAMES, available_families, serve
+from deforum_helpers.models.depth import DEPTH_NAMES, available_families, serve
 from deforum_helpers.output.paths import IMAGES_FOLDER
 from deforum_helpers.output.runs import remove_unused_claims
 from deforum_helpers.pipeline.extra_outputs import missing_networks

@@ -15,8 +15,7 @@ from typing import Any
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.core.spread import Done, OpenPieceWorkers, Piece, kept, spread
 from deforum_helpers.image.convert import from_bytes
-from deforum_helpers.models.interpolation.base import Interpolator
-from deforum_helpers.models.interpolation.engines import make_interpolator
+from deforum_helpers.models.interpolation.engines import Interpolator, make_interpolator
 from deforum_helpers.models.interpolation.sequence import sources_without_repetition
 from deforum_helpers.models.upscaling.models import Upscaler, make_upscaler
 from deforum_helpers.output.frames import read_frame

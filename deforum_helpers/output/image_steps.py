@@ -16,7 +16,7 @@ from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.image.types import Image
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.models.interpolation.base import Interpolator
+from deforum_helpers.models.interpolation.engines import Interpolator
 from deforum_helpers.models.interpolation.sequence import interpolated_sequence
 from deforum_helpers.models.upscaling.models import Upscaler
 from deforum_helpers.output import messages

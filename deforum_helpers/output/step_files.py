@@ -25,7 +25,7 @@ from deforum_helpers.core.files.no_links import make_folder, read_file
 from deforum_helpers.core.files.regular import UnusableFile
 from deforum_helpers.image.convert import begin_to_bytes, from_bytes
 from deforum_helpers.image.transfers import HostCopy
-from deforum_helpers.models.depth.maps import begin_depth_bytes
+from deforum_helpers.models.depth.scene import begin_depth_bytes
 from deforum_helpers.output import messages
 from deforum_helpers.output.frames import encode_png
 from deforum_helpers.output.paths import Run

@@ -23,8 +23,7 @@ from deforum_helpers.engines.preview import PreviewEngine
 from deforum_helpers.image.convert import to_bytes
 from deforum_helpers.image.types import Image
 from deforum_helpers.media.extraction import remove_extracted
-from deforum_helpers.models.depth import make_estimator
-from deforum_helpers.models.depth.base import DepthEstimator
+from deforum_helpers.models.depth.estimators import DepthEstimator, make_estimator
 from deforum_helpers.output.kinds import KINDS, VIDEO
 from deforum_helpers.output.manifest import Manifest
 from deforum_helpers.output.paths import Run, new_run, resumed_run

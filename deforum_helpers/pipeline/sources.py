@@ -18,9 +18,7 @@ from deforum_helpers.image.mask import Mask, mask_of, read_alpha, read_mask
 from deforum_helpers.image.types import Image
 from deforum_helpers.media.extraction import extract_frames, extracted_paths
 from deforum_helpers.media.footage import VideoInfo
-from deforum_helpers.models.depth import make_estimator
-from deforum_helpers.models.depth.base import DepthEstimator
-from deforum_helpers.models.depth.models import kept_estimator
+from deforum_helpers.models.depth.estimators import DepthEstimator, kept_estimator, make_estimator
 from deforum_helpers.models.flow.estimators import FlowEstimator, make_flow_estimator
 from deforum_helpers.models.segmentation.models import make_finder
 from deforum_helpers.pipeline.controlnet_inputs import unpacked_controls, unpacked_files

@@ -16,7 +16,7 @@ from deforum_helpers.image.look import Look, look_of
 from deforum_helpers.image.mask import Mask, inverse, masked
 from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.image.warp import warp_2d, warp_3d
-from deforum_helpers.models.depth.maps import depth_bytes
+from deforum_helpers.models.depth.scene import depth_bytes
 from deforum_helpers.models.flow.estimators import FlowEstimator, make_flow_estimator
 from deforum_helpers.models.flow.matrix import Kind, motion_matrix
 from deforum_helpers.models.flow.warp import trust_in

@@ -975,7 +975,7 @@ class AnimationSettings:
         label="Depth Algorithm",
         choices=DEPTH_ALGORITHMS,
         used_when=WARPS_BY_DEPTH | SHOWS_DEPTH,
-        used_in="models/depth/names.py",
+        used_in="models/depth/__init__.py",
     )
     midas_weight: float = setting(
         0.2,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.models.interpolation.names import (
+from deforum_helpers.models.interpolation import (
     EngineName,
     folder_name,
     frame_count,

@@ -15,7 +15,7 @@ from deforum_helpers.core.errors import Cancelled, Parked, VideoError
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.media.ffmpeg import find_ffmpeg, run_ffmpeg
-from deforum_helpers.models.depth.models import kept_estimator
+from deforum_helpers.models.depth.estimators import kept_estimator
 from deforum_helpers.output import partial_video
 from deforum_helpers.output.manifest import read_manifest
 from deforum_helpers.output.video import VideoWriter

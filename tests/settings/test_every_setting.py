@@ -23,8 +23,7 @@ from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.image.types import Image
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.models.depth import make_estimator
-from deforum_helpers.models.depth.base import DepthEstimator
+from deforum_helpers.models.depth.estimators import DepthEstimator, make_estimator
 from deforum_helpers.output.background import Background
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.prepare import prepare
