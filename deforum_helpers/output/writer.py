@@ -36,7 +36,7 @@ from deforum_helpers.output.step_files import StepFiles
 from deforum_helpers.output.subtitles import write_subtitles
 from deforum_helpers.output.video import VideoWriter, write_gif
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.render.resume_state import encode_state
+from deforum_helpers.render.state import encode_state
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.settings.modes import is_reversed
