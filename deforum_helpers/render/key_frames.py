@@ -382,11 +382,11 @@ def place_key_frames(
     elif distribution == "Additive":
         chosen = uniform | wanted
     else:
-        chosen = _moved(uniform, wanted)
+        chosen = _redistributed(uniform, wanted)
     return tuple(sorted(chosen | ends | {frame for frame in needed if 0 <= frame < frames}))
 
 
-def _moved(uniform: set[int], wanted: set[int]) -> set[int]:
+def _redistributed(uniform: set[int], wanted: set[int]) -> set[int]:
     """Return `uniform` with the nearest free frame moved to each wanted one; the earlier of two."""
     free = sorted(uniform - wanted - {0})
     for frame in sorted(wanted - uniform):

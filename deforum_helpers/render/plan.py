@@ -43,7 +43,6 @@ from deforum_helpers.schedule import PromptSeries, Timeline, interpolated_prompt
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.schedule.sound import Sound
 from deforum_helpers.settings import FIELDS, Settings, flat_settings
-from deforum_helpers.settings.acting import reasons
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.settings.modes import (
     blends_by_weights,
@@ -52,6 +51,7 @@ from deforum_helpers.settings.modes import (
     is_hybrid,
     is_moved,
     is_reversed,
+    reasons,
     shows_depth,
     uses_video,
     warps_by_depth,

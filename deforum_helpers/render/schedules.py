@@ -25,9 +25,8 @@ from deforum_helpers.schedule import (
 )
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.settings import FIELDS, Settings, defaults, flat_settings
-from deforum_helpers.settings.acting import acting
 from deforum_helpers.settings.host_options import Options
-from deforum_helpers.settings.modes import is_reversed
+from deforum_helpers.settings.modes import acting, is_reversed
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,23 @@ class State:
     memory: SceneMemory | None = None
 
 
+@dataclass(frozen=True)
+class Frame:
+    """One finished frame.
+
+    Args:
+        index: frame number.
+        image: (3, H, W) float32 RGB 0..1.
+        depth: (H, W) its depth where depth maps are saved, else None.
+        extras: intermediate images to save, each with a name.
+    """
+
+    index: int
+    image: Image
+    depth: Depth | None = None
+    extras: tuple[tuple[str, Image], ...] = ()
+
+
 class _Withheld:
     """In the starting state of a segment, a value that no step of it reads; any use of it is an error."""
 
@@ -76,23 +93,6 @@ def without_withheld(state: State) -> State:
         field.name: None for field in fields(state) if getattr(state, field.name) is WITHHELD
     }
     return replace(state, **withheld)
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One finished frame.
-
-    Args:
-        index: frame number.
-        image: (3, H, W) float32 RGB 0..1.
-        depth: (H, W) its depth where depth maps are saved, else None.
-        extras: intermediate images to save, each with a name.
-    """
-
-    index: int
-    image: Image
-    depth: Depth | None = None
-    extras: tuple[tuple[str, Image], ...] = ()
 
 
 @dataclass(frozen=True)

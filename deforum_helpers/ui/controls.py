@@ -16,8 +16,8 @@ from typing import Any, Literal
 from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.pipeline.prepare import HostFacts
 from deforum_helpers.settings import FIELDS, FieldInfo, defaults
-from deforum_helpers.settings.acting import acting
 from deforum_helpers.settings.files import RepeatingObject, json_object
+from deforum_helpers.settings.modes import acting
 from deforum_helpers.settings.predicates import sentence
 from deforum_helpers.settings.recommended import recommended_for
 from deforum_helpers.ui import controlnet, messages
