@@ -20,9 +20,9 @@ from deforum_helpers.core.errors import DeforumError, MissingFeature
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.pipeline.host_facts import ControlNetFacts, HostFacts
 from deforum_helpers.settings import FIELDS, FieldInfo, defaults
-from deforum_helpers.settings.acting import acting
 from deforum_helpers.settings.files import RepeatingObject, json_object
 from deforum_helpers.settings.host_options import Options
+from deforum_helpers.settings.modes import acting
 from deforum_helpers.settings.predicates import sentence
 from deforum_helpers.settings.recommended import recommended_for
 from deforum_helpers.ui import messages

@@ -27,7 +27,7 @@ from deforum_helpers.core.errors import DeforumError, SettingsError
 from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.output import image_ranges
+from deforum_helpers.output import image_steps
 from deforum_helpers.output.frames import write_frame
 from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.pipeline.host_facts import own_facts
@@ -234,7 +234,7 @@ class Held:
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Held:
     made = Held()
-    monkeypatch.setattr(image_ranges, "interpolate_images", made.draw(image_ranges.interpolate_images))
+    monkeypatch.setattr(image_steps, "interpolate_images", made.draw(image_steps.interpolate_images))
     return made
 
 
