@@ -1,4 +1,4 @@
-"""The parts of a host: its job queue, what it sends after the end of a job, and its health."""
+"""The job queue and the health of the standalone host, and what every host sends after the end of a job."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def plot(options: argparse.Namespace) -> int:
             allowed = ", ".join(sorted(prepared.plan.schedules.values))
             print(messages.NOT_A_SCHEDULE(name=unknown[0], allowed=allowed), file=sys.stderr)
             return 2
-        target = _target(path, options.out)
+        target = _plot_path(path, options.out)
         try:
             target.write_text(plot_svg(prepared.plan, names), encoding="utf-8")
         except OSError as error:
@@ -56,7 +56,7 @@ def plot(options: argparse.Namespace) -> int:
     return 2 if failed else 0
 
 
-def _target(path: Path, out: Path | None) -> Path:
+def _plot_path(path: Path, out: Path | None) -> Path:
     if out is None:
         return path.with_suffix(".svg")
     return out / f"{path.stem}.svg" if out.is_dir() else out
@@ -118,7 +118,7 @@ def camera(options: argparse.Namespace) -> int:
         return 2
     print_warnings(warnings)
     try:
-        _write(target, shot)
+        _write_camera(target, shot)
     except (OSError, RenderError) as error:
         print(messages.CAMERA_NOT_WRITTEN(path=target, reason=error), file=sys.stderr)
         return 2
@@ -126,7 +126,7 @@ def camera(options: argparse.Namespace) -> int:
     return 0
 
 
-def _write(target: Path, shot: Shot) -> None:
+def _write_camera(target: Path, shot: Shot) -> None:
     _, writer = WRITERS.get(target.suffix.casefold()[1:], ("", None))
     if writer is not None and not target.is_dir():
         write_whole(target, writer(shot))

@@ -23,7 +23,7 @@ class TabComponents:
     Args:
         fields: setting -> its control, in the order of `controls.NAMES`.
         resets: setting -> its reset button.
-        options: one per option, in the order of `host_options.option_rows`; empty in a WebUI.
+        options: one per option, in the order of `controls.option_rows`; empty in a WebUI.
         tools: of the tab Output.
         named: the buttons, by the names in `buttons.BUTTONS`, and the components that they read and set.
     """

@@ -79,10 +79,11 @@ def test_a_hanging_engine_is_named_in_status_health_and_log(
 ) -> None:
     (job,) = jobs.submit([SETTINGS])
     assert hanging.hangs.wait(WAIT_S)
-    named = until(jobs, job.id, lambda job: f"frame 3 of {FRAMES} was being generated" in (job.message or ""))
+    # On a slow machine an earlier stage of the same frame may be named before.
+    where = f"frame 3 of {FRAMES} was being generated (in deforum_helpers.render."
+    named = until(jobs, job.id, lambda job: where in (job.message or ""))
     assert (named.status, named.phase) == ("ACCEPTED", "GENERATING")
     assert (named.message or "").startswith("No progress since ")
-    assert "(in deforum_helpers.render." in (named.message or "")
     assert why_not_rendering(jobs) == named.message
     said = [record.getMessage() for record in caplog.records if "No progress" in record.getMessage()]
     # A machine as slow as a hanging one is named, too.

@@ -1,4 +1,4 @@
-"""Paint what lies behind the billboards: sky, lit ground (rock, sand, snow, lava, city walls, falls) and water."""
+"""Paint the surfaces of a frame: sky, lit ground (rock, sand, snow, lava, city walls, falls), and water."""
 
 from __future__ import annotations
 
