@@ -148,11 +148,6 @@ WHOLE_FILE_PACKED = Message(
     "The file {file!r} is {found} whose weights are GGUF blocks, or 8-bit numbers with factors, which files of all "
     "components of this family may not have; use its float16 or plain float8 version.",
 )
-FILE_LAYOUT = Message(
-    "file_layout",
-    "The file {file!r} is {found} in its maker's layout, which is not read without the other components; use the "
-    "checkpoint of all components, or the transformer folder of diffusers.",
-)
 PART_HAS_NO_PLACE = Message(
     "part_has_no_place",
     "{option} names {file!r}, but a checkpoint of {family} has no further component of that kind; leave it out.",

@@ -44,6 +44,8 @@ _QWEN_IMAGE_INSTRUCTION = (
 )
 _NO_THOUGHTS = "<think>\n\n</think>\n\n"
 _MISTRAL_TURN = "[INST]{}[/INST]"
+# The hidden layers of Mistral 3 that FLUX.2 dev reads.
+FLUX2_LAYERS = (10, 20, 30)
 # FLUX.2 dev was trained with this instruction before each prompt.
 _FLUX2_INSTRUCTION = (
     "[SYSTEM_PROMPT]You are an AI that reasons about image descriptions. You give structured responses focusing on "
@@ -156,7 +158,7 @@ class Flux2:
             parts["text_encoder"],
             tokenizer.bos_token + _FLUX2_INSTRUCTION + _MISTRAL_TURN,
             512,
-            layers=(10, 20, 30),
+            layers=FLUX2_LAYERS,
             padded="left",
             marked=False,
         )
