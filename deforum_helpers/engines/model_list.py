@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -64,6 +65,9 @@ LICENCES: Mapping[str, str] = {
     "pixart-sigma": "OpenRAIL++-M",
     "lumina2": "Apache 2.0; its text encoder: Gemma Terms of Use",
 }
+
+# How licences that allow no commercial use are called on model cards.
+_NO_COMMERCE = re.compile(r"non[ _-]?commercial|(?<![a-z])nc(?![a-z])|research[ _-]only", re.IGNORECASE)
 
 _BUILT_IN = Path(__file__).parent / "demo"
 _ENDINGS = (SAFETENSORS, GGUF, *PICKLES)
@@ -382,6 +386,25 @@ def _sha256(path: Path) -> str:
         while block := file.read(2**22):
             digest.update(block)
     return digest.hexdigest()
+
+
+def forbids_commerce(licence: str) -> bool:
+    """Tell whether a licence, or one of those of a family, allows no commercial use, by its name."""
+    return _NO_COMMERCE.search(licence) is not None
+
+
+def licence_words(licence: str, is_own: bool) -> str:
+    """Return a licence as words of a table, with whose it is and whether it allows commercial use; "" for "".
+
+    Args:
+        licence: its name.
+        is_own: whether the model itself names it; otherwise it is the family's.
+    """
+    if not licence:
+        return ""
+    if not is_own:
+        return f"{licence} (of the family)"
+    return f"{licence} (no commercial use)" if forbids_commerce(licence) else licence
 
 
 def plan_words(plan: MemoryPlan | None) -> str:

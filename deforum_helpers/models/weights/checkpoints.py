@@ -627,9 +627,7 @@ def folder_components(
     Raises:
         ModelError: no index, an unsupported pipeline, foreign code, or weights that are pickles.
     """
-    index = read_index(folder)
-    kind = _kind_of_index(folder, index)
-    components = dict(_known_components(folder, kind, index))
+    kind, components = components_of_index(folder, read_index(folder))
     check_model_folder(folder)
     elsewhere = replaced or {}
     own = {
@@ -643,6 +641,16 @@ def folder_components(
         elif with_weights and component not in elsewhere:
             _refuse_pickles(folder, component)
     return kind, components
+
+
+def components_of_index(folder: Path, index: Mapping[str, Any]) -> tuple[Kind, dict[str, tuple[str, str]]]:
+    """Return (kind, {component: (library, class)}) of an index; `folder` names it in errors, and may not be there.
+
+    Raises:
+        ModelError: an unsupported pipeline, or foreign code.
+    """
+    kind = _kind_of_index(folder, index)
+    return kind, dict(_known_components(folder, kind, index))
 
 
 def read_index(folder: Path) -> dict[str, Any]:
