@@ -603,6 +603,55 @@ def test_wrong_parts_are_called_by_their_names(tiny: TinyMaker, tmp_path: Path) 
         describe_checkpoint(str(folder), given=ModelParts(text_encoders=(str(text), str(text))))
 
 
+@pytest.mark.parametrize(
+    ("kind", "option", "foreign", "found", "expected"),
+    [
+        ("flux2", "transformer", "flux2-klein", "FLUX.2 klein", "FLUX.2 dev"),
+        ("flux2", "text_encoder", "z-image", "Qwen3", "Mistral3"),
+        ("flux2", "vae", "flux", "AutoencoderKL", "AutoencoderKLFlux2"),
+        ("lumina2", "transformer", "z-image", "Z-Image", "Lumina 2"),
+        ("lumina2", "text_encoder", "z-image", "Qwen3", "Gemma2"),
+        ("sana", "transformer", "sana-sprint", "Sana-Sprint", "Sana"),
+        ("sana", "text_encoder", "flux2", "Mistral3", "Gemma2"),
+        ("sana", "vae", "lumina2", "AutoencoderKL", "AutoencoderDC"),
+        ("sana-sprint", "transformer", "sana", "Sana", "Sana-Sprint"),
+        ("pixart-sigma", "transformer", "sana", "Sana", "PixArt-Sigma"),
+        ("pixart-sigma", "text_encoder", "sana", "Gemma2", "T5"),
+        ("sd35", "transformer", "flux", "Flux.1", "Stable Diffusion 3"),
+        ("sd35", "text_encoder", "lumina2", "Gemma2", "CLIP"),
+    ],
+)
+def test_parts_of_other_families_are_called_by_their_names(
+    kind: str, option: str, foreign: str, found: str, expected: str, tiny: TinyMaker, tmp_path: Path
+) -> None:
+    """In the layouts of their makers."""
+    path = tmp_path / "part.safetensors"
+    if option == "text_encoder":
+        shutil.copy(tiny(foreign) / "text_encoder" / "model.safetensors", path)
+    else:
+        saved((transformer_of if option == "transformer" else vae_of)(tiny(foreign), foreign), path)
+    one = {"text_encoders": (str(path),)} if option == "text_encoder" else {option: str(path)}
+    with refuses(ModelError, "part_wrong", path.name, found, expected):
+        describe_checkpoint(str(tiny(kind)), given=ModelParts(**one))
+
+
+def test_a_file_of_network_and_vae_is_completed(tiny: TinyMaker, tmp_path: Path) -> None:
+    """Stability AI publishes Stable Diffusion 3.5 so, with the text encoders beside it."""
+    tensors = {
+        f"model.diffusion_model.{name}": one for name, one in transformer_of(tiny("sd35"), "sd35").items()
+    }
+    tensors |= {f"first_stage_model.{name}": one for name, one in vae_of(tiny("sd35"), "sd35").items()}
+    path = saved(tensors, tmp_path / "model.safetensors")
+    with refuses(ModelError, "file_without_configuration", "a checkpoint of Stable Diffusion 3", "'model'"):
+        describe_checkpoint(str(path))
+    without_weights(tiny("sd35"), tmp_path / "model")
+    with refuses(ModelError, "file_lacks_parts", "text_encoder, text_encoder_2, text_encoder_3;"):
+        describe_checkpoint(str(path))
+    texts = tuple(str(one) for one in sorted(tiny("sd35").glob("text_encoder*/model.safetensors")))
+    parts = describe_checkpoint(str(path), given=ModelParts(text_encoders=texts)).parts
+    assert set(parts) == {"transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3"}
+
+
 def test_two_text_encoders_of_one_class_are_told_apart(tiny: TinyMaker) -> None:
     """By the names of their folders; files of one size by their order."""
     first, second = (tiny("sd3") / name for name in ("text_encoder", "text_encoder_2"))

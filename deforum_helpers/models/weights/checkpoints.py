@@ -327,6 +327,10 @@ def _of_file(path: Path, given: ModelParts) -> Checkpoint:
     alone = file.component == "transformer"
     folder = _configuration_beside(path, kind, given)
     is_whole = not alone and kind in _WHOLE_FILES and not (kind in _WHOLE_FILES_READ_HERE and folder)
+    if is_whole and kind in _WHOLE_FILES_READ_HERE:
+        # Some makers publish network and VAE together, without text encoders; these are completed like parts.
+        inside = {part.component for part in recognize_parts(path)}
+        is_whole = "text_encoder" in inside or "vae" not in inside
     packed = file.is_scaled or path.suffix.casefold() == GGUF
     if is_whole and packed and kind not in _WHOLE_FILES_READ_HERE:
         raise ModelError(messages.WHOLE_FILE_PACKED(file=path.name, found=title_of(file)))
