@@ -18,9 +18,7 @@ NO_MODEL_FOLDERS = Message(
     "None of the usual folders of models exists. Name a folder, or a model in use with --ckpt.",
 )
 MODEL_UNUSABLE = Message("model_unusable", "unusable: {reason}")
-MODELS_OPTION_FOREIGN = Message(
-    "models_option_foreign", "{option} belongs to the other use of the command, see --help ({action})"
-)
+MODELS_OPTION_FOREIGN = Message("models_option_foreign", "{option} is an option of {owner} only; see --help")
 INSTALL_ONE = Message("install_one", "expected the id of one model, OWNER/NAME; found {count} words")
 INSTALL_UNCONFIRMED = Message(
     "install_unconfirmed", "Nothing was installed: without a terminal to ask at, --yes is needed."

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from deforum_helpers.models.weights.checkpoints import TITLES
 from deforum_helpers.models.weights.hub import HubFile, HubModel, find_model, install_model
 
 _INSTALL = "install"
+_OF_LIST, _OF_INSTALL = ("ckpt", "hash", "json"), ("include", "revision", "yes")
 
 
 def prepare(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
@@ -65,10 +66,11 @@ def prepare(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], i
 
     def run_either(options: argparse.Namespace) -> int:
         wants_install = options.words[:1] == [_INSTALL]
-        foreign = ("ckpt", "hash", "json") if wants_install else ("include", "revision", "yes")
+        foreign = _OF_LIST if wants_install else _OF_INSTALL
         for name in foreign:
             if getattr(options, name):
-                parser.error(messages.MODELS_OPTION_FOREIGN(option=f"--{name}", action=_INSTALL))
+                owner = "the list of models" if wants_install else f"`models {_INSTALL}`"
+                parser.error(messages.MODELS_OPTION_FOREIGN(option=f"--{name}", owner=owner))
         if not wants_install:
             return run(options)
         if len(options.words) != 2:
@@ -134,8 +136,9 @@ def _confirmed(model: HubModel) -> bool:
         raise ModelError(messages.INSTALL_UNCONFIRMED())
     warning = f"{messages.NO_COMMERCE()} " if forbids_commerce(_licence(model)[0]) else ""
     question = f"{warning}{messages.INSTALL_QUESTION()}"
-    if input(f"{question} [y/N] ").strip().casefold() in ("y", "yes"):
-        return True
+    with suppress(EOFError):
+        if input(f"{question} [y/N] ").strip().casefold() in ("y", "yes"):
+            return True
     print(messages.NOT_INSTALLED())
     return False
 

@@ -729,6 +729,17 @@ def test_a_mistral_without_what_no_prompt_needs(
         describe_checkpoint(str(folder), given=ModelParts(text_encoders=(str(unmarked),)))
 
 
+def test_a_clip_without_its_projection(tiny: TinyMaker, tmp_path: Path, generated: Generated) -> None:
+    """As in files of Stable Diffusion 3, whose network reads the embedding itself."""
+    tensors = load_file(tiny("sd3") / "text_encoder" / "model.safetensors")
+    del tensors["text_projection.weight"]
+    bare = ModelParts(text_encoders=(str(saved(tensors, tmp_path / "clip.safetensors")),))
+    tensors["text_projection.weight"] = torch.eye(32)
+    whole = ModelParts(text_encoders=(str(saved(tensors, tmp_path / "whole.safetensors")),))
+    assert torch.equal(generated(tiny("sd3"), bare), generated(tiny("sd3"), whole))
+    assert not torch.equal(generated(tiny("sd3"), bare), generated(tiny("sd3")))
+
+
 def test_what_a_transformer_of_stable_diffusion_3_lacks(tiny: TinyMaker, tmp_path: Path) -> None:
     """T5 may be missing, but not where the index names it."""
     path = saved(transformer_of(tiny("sd35"), "sd35"), tmp_path / "model.safetensors")

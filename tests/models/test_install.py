@@ -146,6 +146,22 @@ def test_an_interrupted_download_continues_and_is_no_model_meanwhile(
     assert [path.name for path in models.iterdir()] == ["model"]
 
 
+def test_what_an_earlier_download_left_is_used_or_removed(
+    hub: PretendHub, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)
+    hub.broken = "transformer/diffusion_pytorch_model.safetensors"
+    with refuses(DownloadFailed, "hub_unreachable"):
+        install_model(find_model(ID))
+    (part,) = models.rglob("*.part")
+    part.write_bytes(WEIGHTS * 2)
+    hub.broken = ""
+    chosen = find_model(ID, ["*.json", "transformer/*l.safetensors"])
+    (folder,) = install_model(chosen)
+    assert names(folder) == {file.name for file in chosen.files}
+    assert (folder / "transformer/diffusion_pytorch_model.safetensors").read_bytes() == WEIGHTS
+
+
 @pytest.mark.parametrize("name", ["vae/diffusion_pytorch_model.safetensors", "tokenizer/tokenizer.json"])
 def test_a_damaged_file_is_fetched_again(name: str, hub: PretendHub, models: Path) -> None:
     hub.damaged = name

@@ -104,8 +104,19 @@ class _Filling:
                 stored = Stored(stored.decoded(torch.float32) - added, "", None, stored.shape)
             for target in naming(name, stored.shape[0] if stored.shape else 1):
                 self._take(target.name, stored.taken(target.rows))
+        self._project_plainly()
         self._network.load_state_dict(self._found, strict=False, assign=True)
         self._refuse_gaps()
+
+    def _project_plainly(self) -> None:
+        """Let OpenAI's CLIP return its plain embedding where its file, as with Stable Diffusion 3, has no projection.
+
+        Its activation function tells it from the larger CLIP, which cannot do without.
+        """
+        name = "text_projection.weight"
+        openai = self._file.network == "CLIP" and self._network.config.hidden_act == "quick_gelu"
+        if openai and name in self._wanted and name not in self._found and name not in self._kept:
+            self._found[name] = torch.eye(*self._wanted[name].shape, dtype=self._dtype)
 
     def _hidden_size(self) -> int:
         config = self._network.config

@@ -17,7 +17,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -300,11 +300,11 @@ def _placed(model: HubModel, names: Sequence[str]) -> HubModel:
     """
     files = model.files
     if model.is_folder:
-        model = HubModel(**{**vars(model), "target": model.target / model.hub_id.partition("/")[2]})
+        model = replace(model, target=model.target / model.hub_id.partition("/")[2])
         there = [model.target] if model.target.exists() else []
     else:
         files = tuple(file for file in files if file.name.endswith(FILES))
-        model = HubModel(**{**vars(model), "files": files})
+        model = replace(model, files=files)
         there = [model.place(file) for file in files if model.place(file).exists()]
     if not any(file.name.endswith(FILES) for file in files):
         found = sorted({end for name in names if (end := PurePosixPath(name).suffix) in PICKLES})
@@ -381,6 +381,8 @@ def _fetch(model: HubModel, file: HubFile, folder: Path) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
+    if part.exists() and part.stat().st_size > file.size_bytes:
+        part.unlink()  # nothing can continue it
     url = hub.hf_hub_url(model.hub_id, file.name, revision=model.commit, endpoint=_endpoint())
     with part.open("ab") as content:
         http_get(
@@ -412,6 +414,10 @@ def _appear(model: HubModel, unfinished: Path, folder: Path) -> tuple[Path, ...]
     """Give a complete model its place, and remove what was left of this and earlier downloads of it."""
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     if model.is_folder:
+        own = {folder / file.name for file in model.files}
+        for path in folder.rglob("*"):
+            if path.is_file() and path not in own:
+                path.unlink()  # of an earlier download with other patterns
         os.rename(folder, model.target)
         places: tuple[Path, ...] = (model.target,)
     else:
