@@ -171,7 +171,7 @@ def klein_model(device: torch.device, *, tiny: bool) -> LoadedModel:
         )
     prepare_vae(vae)
     text: Any = RandomText(64 if tiny else 512, width, device, dtype, alone=True)
-    family = Flux2(network, text, {"use_dynamic_shifting": True}, True, "flux2-klein")
+    family = Flux2(network, text, {"use_dynamic_shifting": True}, "flux2-klein", True)
     return LoadedModel(family, autoencoder_of(vae), {"transformer": network, "vae": vae})
 
 

@@ -132,7 +132,7 @@ GROUPS = (
     ),
     Group(
         "look at models",
-        {"models": "list the models here, their licences, and whether they fit into the memory"},
+        {"models": "list the models here, their licences, and whether they fit; install one from the hub"},
         _list_models,
     ),
     Group("start a server", {"serve": "serve the tab and the HTTP API, and render jobs"}, _serve),

@@ -85,6 +85,8 @@ def test_the_address_of_a_server_means_nothing_to_other_commands(capsys: pytest.
         (["--help"], HEAVY),
         (["jobs", *NOBODY], HEAVY),
         (["serve", "--help"], HEAVY),
+        (["models", "--help"], HEAVY),
+        (["models", "install", "no-id"], HEAVY | {"huggingface_hub"}),
         (["check", "nowhere.txt"], {"torch", "diffusers", "transformers", "fastapi", "uvicorn", "gradio"}),
     ],
 )

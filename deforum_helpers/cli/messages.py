@@ -18,6 +18,21 @@ NO_MODEL_FOLDERS = Message(
     "None of the usual folders of models exists. Name a folder, or a model in use with --ckpt.",
 )
 MODEL_UNUSABLE = Message("model_unusable", "unusable: {reason}")
+MODELS_OPTION_FOREIGN = Message("models_option_foreign", "{option} is an option of {owner} only; see --help")
+INSTALL_ONE = Message("install_one", "expected the id of one model, OWNER/NAME; found {count} words")
+INSTALL_UNCONFIRMED = Message(
+    "install_unconfirmed", "Nothing was installed: without a terminal to ask at, --yes is needed."
+)
+INSTALL_QUESTION = Message("install_question", "Install it?")
+NO_COMMERCE = Message("licence_without_commerce", "Its licence does not allow commercial use.")
+LICENCE_UNKNOWN = Message("licence_unknown", "none named; ask the owner of the model")
+NOT_INSTALLED = Message("not_installed", "Nothing was installed.")
+INSTALL_INTERRUPTED = Message(
+    "install_interrupted",
+    "Stopped. The same command continues the download; until then the model is not listed.",
+)
+INSTALLED = Message("model_installed", "Installed: {place}")
+DOWNLOADING = Message("model_downloading", "{file} ({size})")
 PACKAGE_NOT_INSTALLED = Message(
     "command_package_missing",
     "The package {package} is not installed for {python}; `python webui.py` makes the folder venv with all packages, "

@@ -50,10 +50,15 @@ OFFLOAD_CHOICES = (AUTO, *MODES)
 # Counted on the device `meta` with attention that stores no matrix; tests/engines/test_memory.py counts them again.
 UNET_VALUES = 26.1
 TRANSFORMER_VALUES = 22.6
+LUMINA_VALUES = 26.6  # queries share keys, which are repeated
+SANA_VALUES = 14.1
 AUTOENCODER_VALUES = 6.0
+DEEP_AUTOENCODER_VALUES = 7.1
 TEXT_VALUES = 16.0
 # The longest text that most families read.
 TEXT_TOKENS = 512
+# Sana's text is beside its tokens, not among them: it costs as much as these.
+SANA_TEXT_TOKENS = 50
 # Workspace of convolutions and products of matrices, and gaps between the blocks of the allocator.
 WORKSPACE = 1.25
 # For the images of the frame loop and the libraries' own memory.
@@ -193,14 +198,28 @@ def sampling_bytes(config: Mapping[str, Any], cells: int, batch: int, patch: int
         return _activations(UNET_VALUES, batch * cells, channels[0], value_bytes)
     heads = _first_of(config, "num_attention_heads")
     width = _first_of(config, "dim", "hidden_size") or heads * _first_of(config, "attention_head_dim")
-    return _activations(TRANSFORMER_VALUES, batch * (cells // patch**2 + TEXT_TOKENS), width, value_bytes)
+    values, text = TRANSFORMER_VALUES, TEXT_TOKENS
+    if "num_cross_attention_heads" in config:
+        values, text = SANA_VALUES, SANA_TEXT_TOKENS
+    elif "cap_feat_dim" in config and "hidden_size" in config:
+        values = LUMINA_VALUES
+    return _activations(values, batch * (cells // patch**2 + text), width, value_bytes)
 
 
 def decoding_bytes(config: Mapping[str, Any], pixels: int, value_bytes: int) -> int:
     """Return the bytes of a VAE's activations; `config` as diffusers writes it."""
+    values = DEEP_AUTOENCODER_VALUES if "decoder_block_types" in config else AUTOENCODER_VALUES
     channels = config.get("block_out_channels") or config.get("decoder_block_out_channels") or [128]
     first = _first_of(config, "base_dim") or channels[0]
-    return _activations(AUTOENCODER_VALUES, pixels, first, value_bytes)
+    return _activations(values, pixels, first, value_bytes)
+
+
+def pixels_per_cell(config: Mapping[str, Any]) -> int:
+    """Return the pixels per latent cell and side of a VAE; `config` as diffusers writes it."""
+    if "temperal_downsample" in config:
+        return int(2 ** len(config["temperal_downsample"]))
+    channels = config.get("block_out_channels") or config.get("decoder_block_out_channels") or [128] * 4
+    return int(2 ** (len(channels) - 1))
 
 
 def encoding_bytes(config: Mapping[str, Any], value_bytes: int) -> int:

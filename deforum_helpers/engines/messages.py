@@ -117,17 +117,6 @@ CONFIGURATION_MISSING = Message(
     "start once with --allow-download, or put the model_index.json, configurations and tokenizers of that model into a "
     "folder {folder!r} beside the file.",
 )
-HUB_MODEL_REFUSED = Message(
-    "hub_model_refused",
-    "The model {hub_id!r} cannot be downloaded; check its name and that it is open to everybody.",
-)
-HUB_UNREACHABLE = Message(
-    "hub_unreachable",
-    "The model {hub_id!r} cannot be downloaded now; check the network connection, or name a local folder.",
-)
-HUB_DISK_FULL = Message(
-    "hub_disk_full", "The disk is full: the model {hub_id!r} needs more space; free some and try again."
-)
 VAE_NOT_FOUND = Message(
     "vae_not_found", "The VAE {name!r} was not found; expected a diffusers folder or a .safetensors file."
 )

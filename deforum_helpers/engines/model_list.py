@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from deforum_helpers.engines.memory import (
     MemoryPlan,
     decoding_bytes,
     encoding_bytes,
+    pixels_per_cell,
     plan_memory,
     sampling_bytes,
 )
@@ -64,6 +66,9 @@ LICENCES: Mapping[str, str] = {
     "lumina2": "Apache 2.0; its text encoder: Gemma Terms of Use",
 }
 
+# How licences that allow no commercial use are called on model cards.
+_NO_COMMERCE = re.compile(r"non[ _-]?commercial|(?<![a-z])nc(?![a-z])|research[ _-]only", re.IGNORECASE)
+
 _BUILT_IN = Path(__file__).parent / "demo"
 _ENDINGS = (SAFETENSORS, GGUF, *PICKLES)
 _CARD_BYTES = 65_536
@@ -74,6 +79,10 @@ _PARTS = (
     ("model.diffusion_model.", "network"),
     ("first_stage_model.", "autoencoder"),
     ("vae.", "autoencoder"),
+)
+# The kinds whose patches are as large as the network's configuration says; those of the others are 2x2 cells.
+_PATCHED_BY_CONFIGURATION: frozenset[Kind] = frozenset(
+    {"sd3", "sana", "sana-sprint", "pixart-sigma", "lumina2"}
 )
 # Channels of the first layers of networks in files, which have no configuration.
 _UNET, _VAE = {"block_out_channels": [320]}, {"block_out_channels": [128]}
@@ -199,7 +208,8 @@ def _of_file(path: Path, machine: Machine, sha256: Callable[[Path], str] | None)
     plan, size_px = None, 0
     if file.component == "checkpoint" and file.family in ("sd", "sdxl") and path.suffix == SAFETENSORS:
         size_px = _usual_size(file.family)
-        plan = _planned(_needs_of_file(safetensors_header(path), size_px, machine), machine)
+        needs = _needs_of_file(safetensors_header(path), file.family, size_px, machine)
+        plan = _planned(needs, machine)
     return ListedModel(
         path,
         TITLES[file.family] if file.component == "checkpoint" and file.family else title_of(file),
@@ -217,10 +227,8 @@ def _of_folder(folder: Path, machine: Machine) -> ListedModel:
     kind, components = folder_components(folder)
     headers = {name: _component_header(folder / name) for name in components if "tokenizer" not in name}
     size_px = _usual_size(kind)
-    index = read_json(folder / "model_index.json")
-    batch = 1 if index.get("is_distilled") is True else 2
-    needs = _needs_of_folder(folder, headers, size_px, batch, machine)
     network = next(name for name in ("transformer", "unet") if name in headers)
+    needs = _needs_of_folder(folder, kind, headers, size_px, machine)
     own = _card_licence(folder)
     return ListedModel(
         folder,
@@ -258,16 +266,14 @@ def _values(tensors: Iterator[TensorHeader] | Sequence[TensorHeader]) -> int:
 
 def _needs_of_folder(
     folder: Path,
+    kind: Kind,
     headers: Mapping[str, Mapping[str, TensorHeader]],
     size_px: int,
-    batch: int,
     machine: Machine,
 ) -> MemoryNeeds:
     configs = {name: read_json(folder / name / "config.json") for name in headers}
     value, texts = machine.value_bytes, [name for name in headers if name.startswith("text_encoder")]
-    vae_value = (
-        4 if configs["vae"].get("force_upcast", True) and "scaling_factor" in configs["vae"] else value
-    )
+    vae_value = 4 if configs["vae"].get("force_upcast", False) else value
     network = next(name for name in ("transformer", "unet") if name in headers)
     moved = [tensor for name in (*texts, network) for tensor in headers[name].values()]
     return MemoryNeeds(
@@ -276,15 +282,30 @@ def _needs_of_folder(
         autoencoder=vae_value * _values(list(headers["vae"].values())),
         layer=value * max((math.prod(tensor.shape) for tensor in moved), default=0),
         encoding=max((encoding_bytes(configs[name], value) for name in texts), default=0),
-        sampling=sampling_bytes(configs[network], (size_px // 8) ** 2, batch, 2, value),
+        sampling=sampling_bytes(
+            configs[network],
+            (size_px // pixels_per_cell(configs["vae"])) ** 2,
+            1 if _guides_itself(folder, kind, configs[network]) else 2,
+            int(configs[network].get("patch_size", 2)) if kind in _PATCHED_BY_CONFIGURATION else 2,
+            value,
+        ),
         decoding=decoding_bytes(configs["vae"], size_px**2, vae_value),
         tile=decoding_bytes(configs["vae"], TILE_PX**2, vae_value),
     )
 
 
-def _needs_of_file(tensors: Mapping[str, TensorHeader], size_px: int, machine: Machine) -> MemoryNeeds:
+def _guides_itself(folder: Path, kind: Kind, network: Mapping[str, Any]) -> bool:
+    """Tell whether a model is evaluated once a step, at any CFG scale."""
+    distilled = read_json(folder / "model_index.json").get("is_distilled") is True
+    return distilled or kind == "sana-sprint" or network.get("time_cond_proj_dim") is not None
+
+
+def _needs_of_file(
+    tensors: Mapping[str, TensorHeader], kind: Kind, size_px: int, machine: Machine
+) -> MemoryNeeds:
     """Return the needs of a Stable Diffusion checkpoint; its text encoders are all that no name marks."""
     value = machine.value_bytes
+    vae_value = 4 if kind == "sdxl" else value  # as their published configurations say
     parts: dict[str, list[TensorHeader]] = {"text": [], "network": [], "autoencoder": []}
     for name, tensor in tensors.items():
         parts[next((part for start, part in _PARTS if name.startswith(start)), "text")].append(tensor)
@@ -292,11 +313,11 @@ def _needs_of_file(tensors: Mapping[str, TensorHeader], size_px: int, machine: M
     return MemoryNeeds(
         text=value * _values(parts["text"]),
         network=value * _values(parts["network"]),
-        autoencoder=4 * _values(parts["autoencoder"]),
+        autoencoder=vae_value * _values(parts["autoencoder"]),
         layer=value * max((math.prod(tensor.shape) for tensor in moved), default=0),
         sampling=sampling_bytes(_UNET, (size_px // 8) ** 2, 2, 2, value),
-        decoding=decoding_bytes(_VAE, size_px**2, 4),
-        tile=decoding_bytes(_VAE, TILE_PX**2, 4),
+        decoding=decoding_bytes(_VAE, size_px**2, vae_value),
+        tile=decoding_bytes(_VAE, TILE_PX**2, vae_value),
     )
 
 
@@ -365,6 +386,25 @@ def _sha256(path: Path) -> str:
         while block := file.read(2**22):
             digest.update(block)
     return digest.hexdigest()
+
+
+def forbids_commerce(licence: str) -> bool:
+    """Tell whether a licence, or one of those of a family, allows no commercial use, by its name."""
+    return _NO_COMMERCE.search(licence) is not None
+
+
+def licence_words(licence: str, is_own: bool) -> str:
+    """Return a licence as words of a table, with whose it is and whether it allows commercial use; "" for "".
+
+    Args:
+        licence: its name.
+        is_own: whether the model itself names it; otherwise it is the family's.
+    """
+    if not licence:
+        return ""
+    if not is_own:
+        return f"{licence} (of the family)"
+    return f"{licence} (no commercial use)" if forbids_commerce(licence) else licence
 
 
 def plan_words(plan: MemoryPlan | None) -> str:

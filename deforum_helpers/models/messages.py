@@ -148,11 +148,6 @@ WHOLE_FILE_PACKED = Message(
     "The file {file!r} is {found} whose weights are GGUF blocks, or 8-bit numbers with factors, which files of all "
     "components of this family may not have; use its float16 or plain float8 version.",
 )
-FILE_LAYOUT = Message(
-    "file_layout",
-    "The file {file!r} is {found} in its maker's layout, which is not read without the other components; use the "
-    "checkpoint of all components, or the transformer folder of diffusers.",
-)
 PART_HAS_NO_PLACE = Message(
     "part_has_no_place",
     "{option} names {file!r}, but a checkpoint of {family} has no further component of that kind; leave it out.",
@@ -174,6 +169,74 @@ PART_WIDTH = Message(
 INPAINTING_CHECKPOINT = Message(
     "inpainting_checkpoint",
     "The file {file!r} is an inpainting or edit model with {channels} input channels; use the text-to-image version.",
+)
+
+# The hub
+HUB_ID_MALFORMED = Message(
+    "hub_id_malformed",
+    "{found!r} is not the id of a model on the hub; expected OWNER/NAME, as at the top of the model's page.",
+)
+HUB_MODEL_UNKNOWN = Message(
+    "hub_model_unknown",
+    "The hub has no model {hub_id!r} that this account may see; check its id, OWNER/NAME, and for a private model set "
+    "the environment variable HF_TOKEN.",
+)
+HUB_REVISION_UNKNOWN = Message(
+    "hub_revision_unknown",
+    "The model {hub_id!r} has no such revision; expected a branch, a tag or a commit of its repository.",
+)
+HUB_GATED = Message(
+    "hub_model_gated",
+    "The owner of the model {hub_id!r} gives it only to accounts that accepted its licence: accept it on {page}, and "
+    "set the environment variable HF_TOKEN to a token of that account.",
+)
+HUB_TOKEN_REFUSED = Message(
+    "hub_token_refused",
+    "The hub refuses the model {hub_id!r} to this account; check the token in the environment variable HF_TOKEN, and "
+    "that it may read this model.",
+)
+HUB_OFFLINE = Message(
+    "hub_offline",
+    "The model {hub_id!r} cannot be downloaded, because HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it, or "
+    "name a local folder.",
+)
+HUB_MODEL_REFUSED = Message(
+    "hub_model_refused",
+    "The model {hub_id!r} cannot be downloaded; check its name and that it is open to everybody.",
+)
+HUB_UNREACHABLE = Message(
+    "hub_unreachable",
+    "The model {hub_id!r} cannot be downloaded now; check the network connection, or name a local folder.",
+)
+HUB_DISK_FULL = Message(
+    "hub_disk_full", "The disk is full: the model {hub_id!r} needs more space; free some and try again."
+)
+HUB_NEEDS_SPACE = Message(
+    "hub_needs_space",
+    "The model {hub_id!r} needs {needed} GB more, and the disk of {folder} has {free} GB free; free some, or set the "
+    "environment variable DEFORUM_MODELS to a folder on another disk.",
+)
+HUB_NOTHING_TO_INSTALL = Message(
+    "hub_nothing_to_install",
+    "Nothing of the model {hub_id!r} can be installed: expected .safetensors or GGUF files, with the patterns given; "
+    "weights of other kinds there: {found}.",
+)
+HUB_FILES_TO_CHOOSE = Message(
+    "hub_files_to_choose",
+    "The model {hub_id!r} has {count} files of weights and no model_index.json; choose with --include: {files}.",
+)
+HUB_MODEL_PRESENT = Message(
+    "hub_model_present",
+    "{place} is there already; rename or remove it to install the model {hub_id!r}.",
+)
+HUB_FILES_COLLIDE = Message(
+    "hub_files_collide",
+    "The model {hub_id!r} has several files {file!r}, which would replace each other; choose one with --include.",
+)
+HUB_FILE_DAMAGED = Message(
+    "hub_file_damaged",
+    "The file {file!r} arrived damaged: {found} of {expected} bytes, or another hash than the hub's; run the command "
+    "again, which fetches this file anew.",
 )
 
 # Files of models

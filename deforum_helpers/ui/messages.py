@@ -26,6 +26,10 @@ OPTIONS_APPLIED = Message("tab_options_applied", "These options apply to all vid
 NO_MODEL_FOLDERS = Message(
     "tab_no_model_folders", "No models are here besides the one in use: no folder of models was found."
 )
+INSTALL_MODELS = Message(
+    "tab_install_models",
+    "To install a model from the Hugging Face hub, run in a terminal on this server: deforum models install OWNER/NAME",
+)
 NO_MODELS = Message("tab_no_models", "No models were found in: {folders}.")
 
 # Notes of sections whose controls are all hidden

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deforum_helpers.core.files.no_links import open_file
 from deforum_helpers.core.progress import frame_words, state_words
-from deforum_helpers.engines.model_list import ListedModel, plan_words
+from deforum_helpers.engines.model_list import ListedModel, licence_words, plan_words
 from deforum_helpers.output.kinds import KINDS
 from deforum_helpers.ui import messages
 from deforum_helpers.ui.checking import warnings_html
@@ -57,30 +57,32 @@ def version(*parts: object) -> str:
 
 
 def models_html(models: Sequence[ListedModel], folders: Sequence[Path]) -> str:
-    """Return the models of this machine as a table; folders are shown by their names alone."""
+    """Return the models of this machine as a table, and how to install one; folders are shown by their names alone."""
+    advice = messages.INSTALL_MODELS()
+    install = f'<p class="deforum-empty"{code_attribute(advice)}>{escape(advice)}</p>'
     if not models:
         searched = ", ".join(dict.fromkeys(folder.name for folder in folders))
         text = messages.NO_MODELS(folders=searched) if searched else messages.NO_MODEL_FOLDERS()
-        return f'<p class="deforum-empty"{code_attribute(text)}>{escape(text)}</p>'
+        return f'<p class="deforum-empty"{code_attribute(text)}>{escape(text)}</p>{install}'
     headings = "".join(
         f"<th>{name}</th>" for name in ("Model", "Kind", "Size", "Precision", "Fits", "Licence")
     )
     rows = "".join(f"<tr>{_model_cells(model)}</tr>" for model in models)
-    return f'<table class="deforum-models"><thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table>'
+    table = f'<table class="deforum-models"><thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table>'
+    return table + install
 
 
 def _model_cells(model: ListedModel) -> str:
     name = f"<td>{escape(model.path.name)}</td>"
     if model.problem:
         return f'{name}<td colspan="5">{escape(model.problem)}</td>'
-    source = "" if model.licence_is_own or not model.licence else " (of the family)"
     at = f" at {model.size_px}" if model.plan is not None else ""
     cells = (
         model.title,
         size(model.size_bytes),
         model.precision,
         f"{plan_words(model.plan)}{at}",
-        f"{model.licence}{source}",
+        licence_words(model.licence, model.licence_is_own),
     )
     return name + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
 

@@ -20,8 +20,8 @@ _FLUX_NAMES = (
     (r"^time_(?:text|guidance)_embed\.timestep_embedder\.linear_2\.", "time_in.out_layer."),
     (r"^time_text_embed\.text_embedder\.linear_1\.", "vector_in.in_layer."),
     (r"^time_text_embed\.text_embedder\.linear_2\.", "vector_in.out_layer."),
-    (r"^time_text_embed\.guidance_embedder\.linear_1\.", "guidance_in.in_layer."),
-    (r"^time_text_embed\.guidance_embedder\.linear_2\.", "guidance_in.out_layer."),
+    (r"^time_(?:text|guidance)_embed\.guidance_embedder\.linear_1\.", "guidance_in.in_layer."),
+    (r"^time_(?:text|guidance)_embed\.guidance_embedder\.linear_2\.", "guidance_in.out_layer."),
     (r"^(double_stream_modulation_\w+|single_stream_modulation)\.linear\.", r"\1.lin."),
     (r"^single_transformer_blocks\.(\d+)\.norm\.linear\.", r"single_blocks.\1.modulation.lin."),
     (r"^single_transformer_blocks\.(\d+)\.(?:proj_out|attn\.to_out)\.", r"single_blocks.\1.linear2."),
@@ -85,11 +85,28 @@ _JOINED = (
         r"\1.attention.qkv.",
     ),
 )
+_JOINED_LUMINA = ((r"^(\w+\.\d+)\.attn\.to_q\.", ("to_q", "to_k", "to_v"), r"\1.attention.qkv."),)
+_JOINED_CROSS = (
+    (r"^transformer_blocks\.(\d+)\.attn1\.to_q\.", ("to_q", "to_k", "to_v"), r"blocks.\1.attn.qkv."),
+    (r"^transformer_blocks\.(\d+)\.attn2\.to_k\.", ("to_k", "to_v"), r"blocks.\1.cross_attn.kv_linear."),
+)
+_JOINED_SD3 = (
+    (
+        r"^transformer_blocks\.(\d+)\.attn(2?)\.to_q\.",
+        ("to_q", "to_k", "to_v"),
+        r"joint_blocks.\1.x_block.attn\2.qkv.",
+    ),
+    (
+        r"^transformer_blocks\.(\d+)\.attn\.add_q_proj\.",
+        ("add_q_proj", "add_k_proj", "add_v_proj"),
+        r"joint_blocks.\1.context_block.attn.qkv.",
+    ),
+)
 
 
-def _joined(tensors: Tensors) -> Tensors:
+def _joined(tensors: Tensors, table: tuple[tuple[str, tuple[str, ...], str], ...] = _JOINED) -> Tensors:
     left, made = dict(tensors), {}
-    for pattern, parts, name in _JOINED:
+    for pattern, parts, name in table:
         for first in [name for name in left if re.match(pattern, name)]:
             names = [first.replace(f".{parts[0]}.", f".{part}.") for part in parts]
             made[re.sub(pattern, name, first)] = torch.cat([left.pop(one) for one in names])
@@ -121,6 +138,92 @@ def z_image(tensors: Tensors) -> Tensors:
         (r"\.attention\.norm_([qk])\.", r".attention.\1_norm."),
     )
     return {**_renamed(_joined(tensors), names), "norm_final.weight": torch.ones(32)}
+
+
+def lumina2(tensors: Tensors) -> Tensors:
+    names = (
+        (r"^time_caption_embed\.caption_embedder\.", "cap_embedder."),
+        (r"^time_caption_embed\.timestep_embedder\.linear_1\.", "t_embedder.mlp.0."),
+        (r"^time_caption_embed\.timestep_embedder\.linear_2\.", "t_embedder.mlp.2."),
+        (r"^norm_out\.linear_1\.", "final_layer.adaLN_modulation.1."),
+        (r"^norm_out\.linear_2\.", "final_layer.linear."),
+        (r"\.attn\.to_out\.0\.", ".attention.out."),
+        (r"\.attn\.norm_([qk])\.", r".attention.\1_norm."),
+        (r"\.norm1\.linear\.", ".adaLN_modulation.1."),
+        (r"(\.\d)\.norm1\.(norm\.)?", r"\1.attention_norm1."),
+        (r"(\.\d)\.norm2\.", r"\1.attention_norm2."),
+        (r"\.feed_forward\.linear_(\d)", r".feed_forward.w\1"),
+    )
+    return {**_renamed(_joined(tensors, _JOINED_LUMINA), names), "norm_final.weight": torch.ones(24)}
+
+
+# Tensors of PixArt and Sana that no network of diffusers has.
+_CROSS_EXTRAS = {"pos_embed": torch.ones(1, 9, 16), "y_embedder.y_embedding": torch.ones(3, 16)}
+_CROSS_NAMES = (
+    (r"^caption_projection\.linear_(\d)\.", r"y_embedder.y_proj.fc\1."),
+    (r"^(?:\w+\.)+timestep_embedder\.linear_1\.", "t_embedder.mlp.0."),
+    (r"^(?:\w+\.)+timestep_embedder\.linear_2\.", "t_embedder.mlp.2."),
+    (r"^(?:adaln_single|time_embed)\.linear\.", "t_block.1."),
+    (r"^(?:pos|patch)_embed\.proj\.", "x_embedder.proj."),
+    (r"^proj_out\.", "final_layer.linear."),
+    (r"^scale_shift_table$", "final_layer.scale_shift_table"),
+    (r"^transformer_blocks\.", "blocks."),
+    (r"\.attn1\.to_out\.0\.", ".attn.proj."),
+    (r"\.attn2\.to_out\.0\.", ".cross_attn.proj."),
+    (r"\.attn2\.to_q\.", ".cross_attn.q_linear."),
+)
+
+
+def pixart_sigma(tensors: Tensors) -> Tensors:
+    names = ((r"\.ff\.net\.0\.proj\.", ".mlp.fc1."), (r"\.ff\.net\.2\.", ".mlp.fc2."))
+    return {**_renamed(_joined(tensors, _JOINED_CROSS), (*_CROSS_NAMES, *names)), **_CROSS_EXTRAS}
+
+
+def sana(tensors: Tensors) -> Tensors:
+    names = (
+        (r"^caption_norm\.", "attention_y_norm."),
+        (r"^time_embed\.guidance_embedder\.linear_1\.", "cfg_embedder.mlp.0."),
+        (r"^time_embed\.guidance_embedder\.linear_2\.", "cfg_embedder.mlp.2."),
+        (r"\.attn1\.norm_([qk])\.", r".attn.\1_norm."),
+        (r"\.attn2\.norm_([qk])\.", r".cross_attn.\1_norm."),
+        (r"\.ff\.conv_(\w+)\.", r".mlp.\1_conv.conv."),
+    )
+    made = _renamed(_joined(tensors, _JOINED_CROSS), (*_CROSS_NAMES, *names))
+    distilled = "cfg_embedder.mlp.0.weight" in made
+    extras = {"logvar_linear.weight": torch.ones(1, 16), "logvar_linear.bias": torch.ones(1)}
+    return {**made, **_CROSS_EXTRAS, **(extras if distilled else {})}
+
+
+def sd3(tensors: Tensors) -> Tensors:
+    """Return Stable Diffusion 3 in Stability's layout, with shift before scale in the last layers."""
+    block = r"^transformer_blocks\.(\d+)\."
+    names = (
+        (r"^pos_embed\.pos_embed$", "pos_embed"),
+        (r"^pos_embed\.proj\.", "x_embedder.proj."),
+        (r"^time_text_embed\.timestep_embedder\.linear_1\.", "t_embedder.mlp.0."),
+        (r"^time_text_embed\.timestep_embedder\.linear_2\.", "t_embedder.mlp.2."),
+        (r"^time_text_embed\.text_embedder\.linear_1\.", "y_embedder.mlp.0."),
+        (r"^time_text_embed\.text_embedder\.linear_2\.", "y_embedder.mlp.2."),
+        (r"^norm_out\.linear\.", "final_layer.adaLN_modulation.1."),
+        (r"^proj_out\.", "final_layer.linear."),
+        (block + r"norm1\.linear\.", r"joint_blocks.\1.x_block.adaLN_modulation.1."),
+        (block + r"norm1_context\.linear\.", r"joint_blocks.\1.context_block.adaLN_modulation.1."),
+        (block + r"attn(2?)\.to_out\.0\.", r"joint_blocks.\1.x_block.attn\2.proj."),
+        (block + r"attn(2?)\.norm_([qk])\.", r"joint_blocks.\1.x_block.attn\2.ln_\3."),
+        (block + r"attn\.to_add_out\.", r"joint_blocks.\1.context_block.attn.proj."),
+        (block + r"attn\.norm_added_([qk])\.", r"joint_blocks.\1.context_block.attn.ln_\2."),
+        (block + r"ff\.net\.0\.proj\.", r"joint_blocks.\1.x_block.mlp.fc1."),
+        (block + r"ff\.net\.2\.", r"joint_blocks.\1.x_block.mlp.fc2."),
+        (block + r"ff_context\.net\.0\.proj\.", r"joint_blocks.\1.context_block.mlp.fc1."),
+        (block + r"ff_context\.net\.2\.", r"joint_blocks.\1.context_block.mlp.fc2."),
+    )
+    last = max(name for name in tensors if name.endswith("norm1_context.linear.weight"))
+    made = _renamed(_joined(tensors, _JOINED_SD3), names)
+    for name in ("norm_out.linear.", last.removesuffix("weight")):
+        for end in ("weight", "bias"):
+            (theirs,) = _renamed({name + end: tensors[name + end]}, names)
+            made[theirs] = torch.cat(tensors[name + end].chunk(2)[::-1])
+    return made
 
 
 def ldm_vae(tensors: Tensors) -> Tensors:
@@ -176,14 +279,52 @@ def wan_vae(tensors: Tensors) -> Tensors:
     return _renamed(tensors, names)
 
 
+def deep_vae(tensors: Tensors) -> Tensors:
+    """Return Sana's autoencoder in the layout of its makers, whose attention is made of convolutions."""
+    left, made = dict(tensors), {}
+    for first in [name for name in left if name.endswith(".attn.to_q.weight")]:
+        parts = [left.pop(first.replace("to_q", f"to_{one}")) for one in "qkv"]
+        made[first.replace("attn.to_q", "context_module.main.qkv.conv")] = torch.cat(parts)[:, :, None, None]
+    names = (
+        (r"^(encoder|decoder)\.conv_in\.", r"\1.project_in.conv."),
+        (r"^encoder\.conv_out\.", "encoder.project_out.main.0.conv."),
+        (r"^decoder\.norm_out\.", "decoder.project_out.0."),
+        (r"^decoder\.conv_out\.", "decoder.project_out.2.conv."),
+        (r"\.attn\.to_qkv_multiscale\.(\d)\.proj_in\.", r".context_module.main.aggreg.\1.0."),
+        (r"\.attn\.to_qkv_multiscale\.(\d)\.proj_out\.", r".context_module.main.aggreg.\1.1."),
+        (r"\.attn\.to_out\.", ".context_module.main.proj.conv."),
+        (r"\.attn\.norm_out\.", ".context_module.main.proj.norm."),
+        (r"\.conv_out\.conv_(\w+)\.", r".local_module.main.\1_conv.conv."),
+        (r"\.conv_out\.norm\.", ".local_module.main.point_conv.norm."),
+        (r"(_blocks\.\d\.\d)\.conv(\d?)\.", r"\1.main.conv\2.conv."),
+        (r"(_blocks\.\d\.\d)\.norm\.", r"\1.main.conv2.norm."),
+        (r"^(encoder|decoder)\.(?:down|up)_blocks\.(\d)\.(\d)\.", r"\1.stages.\2.op_list.\3."),
+        (r"^decoder\.project_in\.", "decoder.project_in.main."),
+    )
+    return {**_renamed(left, names), **_renamed(made, names)}
+
+
 TRANSFORMERS: Mapping[str, Callable[[Tensors], Tensors]] = {
     "flux": flux,
     "chroma": flux,
+    "flux2": flux,
     "flux2-klein": flux,
     "z-image": z_image,
     "qwen-image": dict,
+    "lumina2": lumina2,
+    "sana": sana,
+    "sana-sprint": sana,
+    "pixart-sigma": pixart_sigma,
+    "sd3": sd3,
+    "sd35": sd3,
 }
-VAES: Mapping[str, Callable[[Tensors], Tensors]] = {"flux2-klein": flux2_vae, "qwen-image": wan_vae}
+VAES: Mapping[str, Callable[[Tensors], Tensors]] = {
+    "flux2": flux2_vae,
+    "flux2-klein": flux2_vae,
+    "qwen-image": wan_vae,
+    "sana": deep_vae,
+    "sana-sprint": deep_vae,
+}
 
 
 def transformer_of(folder: Path, kind: str) -> Tensors:

@@ -27,6 +27,11 @@ def broken_line() -> Exception:
     return pytest.importorskip("httpx").ReadTimeout("")  # type: ignore[no-any-return]
 
 
+def broken_line_of_its_own() -> Exception:
+    """An error of the HTTP library that the client uses, which is not always httpx."""
+    return huggingface_hub.errors.HfHubHTTPError.__bases__[0]("")  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
@@ -34,12 +39,13 @@ def broken_line() -> Exception:
         (lambda: of_hub("HfHubHTTPError"), DownloadFailed),
         (lambda: ConnectionResetError(errno.ECONNRESET, "reset"), DownloadFailed),
         (broken_line, DownloadFailed),
+        (broken_line_of_its_own, DownloadFailed),
         (lambda: OSError(errno.ENOSPC, "No space left on device"), DiskFull),
         (lambda: of_hub("RepositoryNotFoundError"), ModelError),
         (lambda: of_hub("GatedRepoError"), ModelError),
         (lambda: ValueError("no such name"), ModelError),
     ],
-    ids=["offline", "server", "line", "client", "disk", "unknown", "closed", "name"],
+    ids=["offline", "server", "line", "own-line", "client", "disk", "unknown", "closed", "name"],
 )
 def test_what_the_hub_says_is_told_apart(
     error: Any, expected: type[RenderError], monkeypatch: pytest.MonkeyPatch

@@ -27,6 +27,7 @@ from deforum_helpers.core.progress import CancelToken, Progress
 from deforum_helpers.core.registry import UnknownName
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.diffusion import autoencoder as autoencoder_module
+from deforum_helpers.engines.diffusion.autoencoder import autoencoder_of
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 from deforum_helpers.engines.diffusion.residency import Residency, memory_needs, weight_bytes
 from deforum_helpers.engines.memory import (
@@ -103,7 +104,8 @@ class TestPlan:
 
 # The makers' configurations, in the words of diffusers and transformers. Sources: the model_index.json and config.json
 # files of the models runwayml/stable-diffusion-v1-5, stabilityai/stable-diffusion-xl-base-1.0,
-# black-forest-labs/FLUX.2-klein-4B and Qwen/Qwen3-4B.
+# black-forest-labs/FLUX.2-klein-4B, Qwen/Qwen3-4B and Efficient-Large-Model/Sana_1600M_1024px_diffusers; Lumina 2's are
+# diffusers' own defaults.
 CLIP_L = {
     "hidden_size": 768,
     "intermediate_size": 3072,
@@ -155,6 +157,29 @@ KLEIN_4B = {
     "guidance_embeds": False,
 }
 
+SANA_1600M = {
+    "num_layers": 20,
+    "num_attention_heads": 70,
+    "attention_head_dim": 32,
+    "num_cross_attention_heads": 20,
+    "cross_attention_head_dim": 112,
+    "cross_attention_dim": 2240,
+}
+DEEP_CHANNELS, DEEP_BLOCKS = (128, 256, 512, 512, 1024, 1024), ("ResBlock",) * 3 + ("EfficientViTBlock",) * 3
+DEEP_SCALES = ((),) * 3 + ((5,),) * 3
+DEEP_VAE = {
+    "encoder_block_types": DEEP_BLOCKS,
+    "decoder_block_types": DEEP_BLOCKS,
+    "encoder_block_out_channels": DEEP_CHANNELS,
+    "decoder_block_out_channels": DEEP_CHANNELS,
+    "encoder_layers_per_block": (2, 2, 2, 3, 3, 3),
+    "decoder_layers_per_block": (3, 3, 3, 3, 3, 3),
+    "encoder_qkv_multiscales": DEEP_SCALES,
+    "decoder_qkv_multiscales": DEEP_SCALES,
+    "downsample_block_type": "Conv",
+    "upsample_block_type": "interpolate",
+}
+
 
 def clip(config: Mapping[str, Any]) -> Any:
     return transformers.CLIPTextModelWithProjection(transformers.CLIPTextConfig(**config))
@@ -174,6 +199,18 @@ def built(family: str) -> dict[str, list[Any]]:
             diffusers.UNet2DConditionModel(**SDXL_UNET),
             diffusers.AutoencoderKL(**VAE),
             torch.float16,
+        ),
+        "lumina2": lambda: (
+            [],
+            diffusers.Lumina2Transformer2DModel(),
+            diffusers.AutoencoderKL(**VAE),
+            torch.bfloat16,
+        ),
+        "sana": lambda: (
+            [],
+            diffusers.SanaTransformer2DModel(**SANA_1600M),
+            diffusers.AutoencoderDC(**DEEP_VAE),
+            torch.bfloat16,
         ),
         "klein-4b": lambda: (
             [transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**QWEN3_4B))],
@@ -249,6 +286,21 @@ def network_call(family: str, network: Any, size: int, batch: int) -> Callable[[
             encoder_hidden_states=empty(batch, 77, width),
             added_cond_kwargs=added if family == "sdxl" else None,
         )
+    if family == "sana":
+        cells = size // 32
+        words = network.config.caption_channels
+        return lambda: network(
+            empty(batch, 32, cells, cells),
+            encoder_hidden_states=empty(batch, 300, words),
+            timestep=empty(batch),
+        )
+    if family == "lumina2":
+        return lambda: network(
+            hidden_states=empty(batch, 16, cells, cells),
+            timestep=empty(batch),
+            encoder_hidden_states=empty(batch, 256, network.config.cap_feat_dim),
+            encoder_attention_mask=torch.ones(batch, 256, dtype=torch.bool),
+        )
     return lambda: network(
         hidden_states=empty(batch, patches, network.config.in_channels),
         timestep=empty(batch),
@@ -273,27 +325,34 @@ Real = Callable[[str], dict[str, list[Any]]]
 
 
 class TestNeeds:
-    @pytest.mark.parametrize(("family", "parameters"), [("sd1", 860), ("sdxl", 2567), ("klein-4b", 3876)])
+    @pytest.mark.parametrize(
+        ("family", "parameters"),
+        [("sd1", 860), ("sdxl", 2567), ("klein-4b", 3876), ("sana", 1605), ("lumina2", 2610)],
+    )
     def test_real_networks_have_their_published_size(self, real: Real, family: str, parameters: int) -> None:
         assert weight_bytes(real(family)["network"]) == pytest.approx(2e6 * parameters, rel=0.01)
 
-    @pytest.mark.parametrize(("family", "batch"), [("sd1", 2), ("sdxl", 1), ("klein-4b", 1)])
+    @pytest.mark.parametrize(
+        ("family", "batch"), [("sd1", 2), ("sdxl", 1), ("klein-4b", 1), ("sana", 2), ("lumina2", 1)]
+    )
     def test_sampling_is_estimated_at_no_less_than_is_counted(
         self, real: Real, family: str, batch: int
     ) -> None:
         modules = real(family)
-        found = memory_needs(modules, (1024, 1024), 8, batch).sampling / WORKSPACE
+        factor, patch = (32, 1) if family == "sana" else (8, 2)
+        found = memory_needs(modules, (1024, 1024), factor, batch, patch).sampling / WORKSPACE
         (network,) = modules["network"]
         peak = counted(network, network_call(family, network, 1024, batch))
         assert peak * 0.995 <= found <= peak * 1.75
 
-    @pytest.mark.parametrize("family", ["sd1", "sdxl"])
+    @pytest.mark.parametrize("family", ["sd1", "sdxl", "sana"])
     def test_decoding_is_estimated_at_no_less_than_is_counted(self, real: Real, family: str) -> None:
         modules = real(family)
         (vae,) = modules["autoencoder"]
         found = memory_needs(modules, (768, 768), 8, 1)
         for size, estimate in ((768, found.decoding), (512, found.tile)):
-            latents = torch.empty(1, 4, size // 8, size // 8, dtype=vae.dtype, device=META)
+            cells, channels = size // autoencoder_of(vae).factor, vae.config.latent_channels
+            latents = torch.empty(1, channels, cells, cells, dtype=vae.dtype, device=META)
             images = torch.empty(1, 3, size, size, dtype=vae.dtype, device=META)
             for call in (lambda: vae.decode(latents), lambda: vae.encode(images)):  # noqa: B023
                 assert counted(vae, call) * 0.995 <= estimate / WORKSPACE

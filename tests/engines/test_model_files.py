@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import json
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -32,6 +33,7 @@ from deforum_helpers.pipeline.host_facts import own_facts
 from tests.engines import maker_layouts
 from tests.engines.maker_layouts import in_eight_bits, saved, saved_as_gguf, transformer_of, vae_of
 from tests.engines.original_layout import write_single_file
+from tests.engines.tiny_models import VARIANTS
 from tests.refusals import refuses
 
 RequestMaker = Callable[..., GenerateRequest]
@@ -39,6 +41,8 @@ TinyMaker = Callable[[str], Path]
 Generated = Callable[..., torch.Tensor]
 
 KINDS = tuple(maker_layouts.TRANSFORMERS)
+# Without those whose layout is that of another one.
+LAYOUTS = tuple(kind for kind in KINDS if kind not in VARIANTS)
 needs_gguf = pytest.mark.skipif(importlib.util.find_spec("gguf") is None, reason="needs gguf")
 
 
@@ -91,7 +95,7 @@ def test_files_of_their_makers_draw_what_the_folder_draws(
     assert torch.equal(generated(path, ModelParts(text_encoders=texts, vae=str(vae))), generated(folder))
 
 
-@pytest.mark.parametrize("kind", ["flux", "qwen-image"])
+@pytest.mark.parametrize("kind", ["flux", "qwen-image", "lumina2", "sana", "sd35"])
 def test_a_file_of_all_components(kind: str, tiny: TinyMaker, tmp_path: Path, generated: Generated) -> None:
     folder = tiny(kind)
     tensors = {f"model.diffusion_model.{name}": one for name, one in transformer_of(folder, kind).items()}
@@ -169,7 +173,7 @@ def dequantized(tensors: Mapping[str, torch.Tensor], mark: str) -> dict[str, tor
     return plain
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LAYOUTS)
 def test_weights_in_eight_bits_draw_the_bits_of_the_same_weights_in_float32(
     kind: str, tiny: TinyMaker, tmp_path: Path, generated: Generated
 ) -> None:
@@ -281,7 +285,7 @@ def test_factors_of_blocks(tmp_path: Path) -> None:
 
 
 @needs_gguf
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LAYOUTS)
 def test_ggufs_draw_what_the_folder_draws(
     kind: str, tiny: TinyMaker, tmp_path: Path, generated: Generated
 ) -> None:
@@ -362,6 +366,21 @@ LLAMA_CPP: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("layer.1.DenseReluDense.wo", "ffn_down"),
         ("layer.1.layer_norm", "ffn_norm"),
     ),
+    "lumina2": (
+        ("embed_tokens.", "token_embd."),
+        ("layers.", "blk."),
+        ("self_attn.q_proj", "attn_q"),
+        ("self_attn.k_proj", "attn_k"),
+        ("self_attn.v_proj", "attn_v"),
+        ("self_attn.o_proj", "attn_output"),
+        ("input_layernorm", "attn_norm"),
+        ("post_attention_layernorm", "post_attention_norm"),
+        ("pre_feedforward_layernorm", "ffn_norm"),
+        ("post_feedforward_layernorm", "post_ffw_norm"),
+        ("mlp.gate_proj", "ffn_gate"),
+        ("mlp.up_proj", "ffn_up"),
+        ("mlp.down_proj", "ffn_down"),
+    ),
 }
 
 
@@ -379,7 +398,9 @@ def test_text_encoders_of_llama_cpp(tiny: TinyMaker, tmp_path: Path) -> None:
         for name, one in load_file(folder / "model.safetensors").items():
             for own, other in names:
                 name = name.replace(own, other)
-            theirs["output_norm.weight" if name == "norm.weight" else name] = one
+            name = "output_norm.weight" if name == "norm.weight" else name
+            added = 1 if kind == "lumina2" and "norm" in name else 0  # as llama.cpp does with Gemma
+            theirs[name] = one + added
         path = saved_as_gguf(theirs, tmp_path / f"{kind}.gguf", "F32")
         library, class_name = folder_components(tiny(kind))[1]["text_encoder"]
         network = network_of_file(recognize(path), library, class_name, folder, torch.float32)
@@ -433,6 +454,7 @@ def test_names_are_those_that_diffusers_converts_to() -> None:
     flux2 = {name: one for name, one in flux.items() if name.endswith((".weight", ".scale"))}
     flux2 |= {f"{name}.lin.weight": rows(18) for name in MODULATIONS}
     flux2 |= {"final_layer.adaLN_modulation.1.weight": rows(8), "time_in.in_layer.weight": rows(4)}
+    guided = {f"guidance_in.{name}.weight": rows(4) for name in ("in_layer", "out_layer")}
     z_image = {f"layers.3.attention.{name}.weight": rows(9) for name in ("qkv", "out", "q_norm", "k_norm")}
     z_image |= {
         f"{name}.weight": rows(9) for name in ("x_embedder", "final_layer.linear", "t_embedder.mlp.0")
@@ -442,14 +464,67 @@ def test_names_are_those_that_diffusers_converts_to() -> None:
         "final_layer.adaLN_modulation.1.bias": rows(9),
         "x_pad_token": rows(1),
     }
-    cases: tuple[tuple[Any, Any, dict[str, torch.Tensor]], ...] = (
-        ("flux", theirs.convert_flux_transformer_checkpoint_to_diffusers, {**flux, **more}),
-        ("chroma", theirs.convert_chroma_transformer_checkpoint_to_diffusers, {**flux, **chroma}),
-        ("flux2-klein", theirs.convert_flux2_transformer_checkpoint_to_diffusers, flux2),
-        ("z-image", theirs.convert_z_image_transformer_checkpoint_to_diffusers, z_image),
+    sizes = {"layers": 4, "noise_refiner": 4, "context_refiner": 0}
+    lumina2: dict[str, torch.Tensor] = {}
+    for blocks, modulated_rows in sizes.items():
+        for number in (0, 1):
+            start = f"{blocks}.{number}"
+            lumina2 |= {f"{start}.{name}.weight": rows(4) for name in LUMINA_BLOCK}
+            lumina2[f"{start}.attention.qkv.weight"] = rows(2304 + 2 * 768)
+            if modulated_rows:
+                lumina2 |= {f"{start}.adaLN_modulation.1.{end}": rows(modulated_rows) for end in ENDS}
+    lumina2 |= {f"cap_embedder.{number}.weight": rows(2) for number in (0, 1)}
+    lumina2 |= {f"t_embedder.mlp.{number}.{end}": rows(2) for number in (0, 2) for end in ENDS}
+    lumina2 |= {
+        f"{name}.{end}": rows(2)
+        for name in ("x_embedder", "final_layer.linear", "final_layer.adaLN_modulation.1", "cap_embedder.1")
+        for end in ENDS
+    }
+    lumina2["norm_final.weight"] = rows(2)
+    sana = {
+        f"{name}.{end}": rows(6)
+        for name in (*SANA_ENDS, *(f"blocks.{number}.{name}" for number in (0, 1) for name in SANA_BLOCK))
+        for end in ENDS
+        if not name.endswith(("attn.qkv", "point_conv.conv", "attention_y_norm")) or end == "weight"
+    }
+    sana |= {f"blocks.{number}.cross_attn.kv_linear.{end}": rows(6) for number in (0, 1) for end in ENDS}
+    sana |= {
+        name: rows(6)
+        for name in (
+            "blocks.0.scale_shift_table",
+            "blocks.1.scale_shift_table",
+            "final_layer.scale_shift_table",
+            "pos_embed",
+            "y_embedder.y_embedding",
+        )
+    }
+    side = 4  # of SD3's transformer, which its converter takes from the context embedder
+    sd3 = {f"{name}.{end}": rows(side) for name in SD3_ENDS for end in ENDS}
+    sd3 |= {f"final_layer.adaLN_modulation.1.{end}": rows(2 * side) for end in ENDS} | {"pos_embed": rows(1)}
+    for number, is_last in ((0, False), (1, True)):
+        for part in ("x_block", "context_block"):
+            start = f"joint_blocks.{number}.{part}"
+            attentions = ("attn", "attn2") if part == "x_block" and not is_last else ("attn",)
+            sd3 |= {f"{start}.{name}.qkv.{end}": rows(3 * side) for name in attentions for end in ENDS}
+            sd3 |= {f"{start}.{name}.ln_{one}.weight": rows(2) for name in attentions for one in "qk"}
+            pre_only = is_last and part == "context_block"
+            modulation = 2 if pre_only else 9 if len(attentions) == 2 else 6
+            sd3 |= {f"{start}.adaLN_modulation.1.{end}": rows(modulation * side) for end in ENDS}
+            if not pre_only:
+                names = [*(f"{name}.proj" for name in attentions), "mlp.fc1", "mlp.fc2"]
+                sd3 |= {f"{start}.{name}.{end}": rows(side) for name in names for end in ENDS}
+    cases: tuple[tuple[Any, Any, dict[str, torch.Tensor], int], ...] = (
+        ("flux", theirs.convert_flux_transformer_checkpoint_to_diffusers, {**flux, **more}, hidden),
+        ("chroma", theirs.convert_chroma_transformer_checkpoint_to_diffusers, {**flux, **chroma}, hidden),
+        ("flux2-klein", theirs.convert_flux2_transformer_checkpoint_to_diffusers, flux2, hidden),
+        ("flux2", theirs.convert_flux2_transformer_checkpoint_to_diffusers, {**flux2, **guided}, hidden),
+        ("z-image", theirs.convert_z_image_transformer_checkpoint_to_diffusers, z_image, 0),
+        ("lumina2", theirs.convert_lumina2_to_diffusers, lumina2, 2304),
+        ("sana", theirs.convert_sana_transformer_to_diffusers, sana, 2),
+        ("sd3", theirs.convert_sd3_transformer_checkpoint_to_diffusers, sd3, side),
     )
-    for family, convert, tensors in cases:
-        naming = naming_of(ModelFile(Path(), "transformer", family), hidden)
+    for family, convert, tensors, width in cases:
+        naming = naming_of(ModelFile(Path(), "transformer", family), width)
         ours = {}
         for name, one in tensors.items():
             for target in naming(name, len(one)):
@@ -462,6 +537,23 @@ def test_names_are_those_that_diffusers_converts_to() -> None:
 
 ENDS = ("weight", "bias")
 SINGLE = {"linear1": 7, "linear2": 1}
+LUMINA_BLOCK = (
+    *(f"attention.{name}" for name in ("out", "q_norm", "k_norm")),
+    *(f"{name}_norm{number}" for name in ("attention", "ffn") for number in (1, 2)),
+    *(f"feed_forward.w{number}" for number in (1, 2, 3)),
+)
+SANA_BLOCK = (
+    *("attn.qkv", "attn.proj", "cross_attn.q_linear", "cross_attn.proj"),
+    *(f"mlp.{name}_conv.conv" for name in ("inverted", "depth", "point")),
+)
+SANA_ENDS = (
+    *("x_embedder.proj", "t_embedder.mlp.0", "t_embedder.mlp.2", "t_block.1", "attention_y_norm"),
+    *("y_embedder.y_proj.fc1", "y_embedder.y_proj.fc2", "final_layer.linear"),
+)
+SD3_ENDS = (
+    *("x_embedder.proj", "context_embedder", "final_layer.linear"),
+    *(f"{name}_embedder.mlp.{number}" for name in "ty" for number in (0, 2)),
+)
 MODULATIONS = ("double_stream_modulation_img", "double_stream_modulation_txt", "single_stream_modulation")
 
 
@@ -512,6 +604,55 @@ def test_wrong_parts_are_called_by_their_names(tiny: TinyMaker, tmp_path: Path) 
         describe_checkpoint(str(tiny("sd1")), given=ModelParts(str(transformer_file)))
     with refuses(ModelError, "part_has_no_place", "--text-encoder", "Z-Image"):
         describe_checkpoint(str(folder), given=ModelParts(text_encoders=(str(text), str(text))))
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "foreign", "found", "expected"),
+    [
+        ("flux2", "transformer", "flux2-klein", "FLUX.2 klein", "FLUX.2 dev"),
+        ("flux2", "text_encoder", "z-image", "Qwen3", "Mistral3"),
+        ("flux2", "vae", "flux", "AutoencoderKL", "AutoencoderKLFlux2"),
+        ("lumina2", "transformer", "z-image", "Z-Image", "Lumina 2"),
+        ("lumina2", "text_encoder", "z-image", "Qwen3", "Gemma2"),
+        ("sana", "transformer", "sana-sprint", "Sana-Sprint", "Sana"),
+        ("sana", "text_encoder", "flux2", "Mistral3", "Gemma2"),
+        ("sana", "vae", "lumina2", "AutoencoderKL", "AutoencoderDC"),
+        ("sana-sprint", "transformer", "sana", "Sana", "Sana-Sprint"),
+        ("pixart-sigma", "transformer", "sana", "Sana", "PixArt-Sigma"),
+        ("pixart-sigma", "text_encoder", "sana", "Gemma2", "T5"),
+        ("sd35", "transformer", "flux", "Flux.1", "Stable Diffusion 3"),
+        ("sd35", "text_encoder", "lumina2", "Gemma2", "CLIP"),
+    ],
+)
+def test_parts_of_other_families_are_called_by_their_names(
+    kind: str, option: str, foreign: str, found: str, expected: str, tiny: TinyMaker, tmp_path: Path
+) -> None:
+    """In the layouts of their makers."""
+    path = tmp_path / "part.safetensors"
+    if option == "text_encoder":
+        shutil.copy(tiny(foreign) / "text_encoder" / "model.safetensors", path)
+    else:
+        saved((transformer_of if option == "transformer" else vae_of)(tiny(foreign), foreign), path)
+    one = {"text_encoders": (str(path),)} if option == "text_encoder" else {option: str(path)}
+    with refuses(ModelError, "part_wrong", path.name, found, expected):
+        describe_checkpoint(str(tiny(kind)), given=ModelParts(**one))
+
+
+def test_a_file_of_network_and_vae_is_completed(tiny: TinyMaker, tmp_path: Path) -> None:
+    """Stability AI publishes Stable Diffusion 3.5 so, with the text encoders beside it."""
+    tensors = {
+        f"model.diffusion_model.{name}": one for name, one in transformer_of(tiny("sd35"), "sd35").items()
+    }
+    tensors |= {f"first_stage_model.{name}": one for name, one in vae_of(tiny("sd35"), "sd35").items()}
+    path = saved(tensors, tmp_path / "model.safetensors")
+    with refuses(ModelError, "file_without_configuration", "a checkpoint of Stable Diffusion 3", "'model'"):
+        describe_checkpoint(str(path))
+    without_weights(tiny("sd35"), tmp_path / "model")
+    with refuses(ModelError, "file_lacks_parts", "text_encoder, text_encoder_2, text_encoder_3;"):
+        describe_checkpoint(str(path))
+    texts = tuple(str(one) for one in sorted(tiny("sd35").glob("text_encoder*/model.safetensors")))
+    parts = describe_checkpoint(str(path), given=ModelParts(text_encoders=texts)).parts
+    assert set(parts) == {"transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3"}
 
 
 def test_two_text_encoders_of_one_class_are_told_apart(tiny: TinyMaker) -> None:
@@ -566,6 +707,87 @@ def test_files_of_all_components_with_factors(tiny: TinyMaker, tmp_path: Path) -
     path = saved(in_eight_bits(flux, "float8_e4m3fn", "weight_scale"), tmp_path / "flux.safetensors")
     with refuses(ModelError, "file_without_configuration", "a checkpoint of Flux.1"):
         describe_checkpoint(str(path))
+
+
+def test_a_mistral_without_what_no_prompt_needs(
+    tiny: TinyMaker, tmp_path: Path, generated: Generated
+) -> None:
+    """As ComfyUI publishes it: with the tokenizer, without eyes, head and the layers after those that are read."""
+    folder = tiny("flux2")
+    own = load_file(folder / "text_encoder" / "model.safetensors")
+    start = "language_model.model."
+    text = {name.removeprefix(start): one for name, one in own.items() if name.startswith(start)}
+    assert text.pop("layers.30.mlp.up_proj.weight") is not None
+    text = {f"model.{name}": one for name, one in text.items() if not name.startswith("layers.30.")}
+    marked = {**text, "tekken_model": torch.zeros(8, dtype=torch.uint8)}
+    path = saved(marked, tmp_path / "mistral.safetensors")
+    parts = ModelParts(text_encoders=(str(path),))
+    assert torch.equal(generated(folder, parts), generated(folder))
+    del marked["model.layers.29.self_attn.q_proj.weight"]
+    short = ModelParts(text_encoders=(str(saved(marked, tmp_path / "short.safetensors")),))
+    with refuses(ModelError, "component_misfit", "short.safetensors"):
+        generated(folder, short)
+    unmarked = saved(text, tmp_path / "unmarked.safetensors")
+    with refuses(ModelError, "part_wrong", "a language model", "expected Mistral3"):
+        describe_checkpoint(str(folder), given=ModelParts(text_encoders=(str(unmarked),)))
+
+
+def test_a_clip_without_its_projection(tiny: TinyMaker, tmp_path: Path, generated: Generated) -> None:
+    """As in files of Stable Diffusion 3, whose network reads the embedding itself."""
+    tensors = load_file(tiny("sd3") / "text_encoder" / "model.safetensors")
+    del tensors["text_projection.weight"]
+    bare = ModelParts(text_encoders=(str(saved(tensors, tmp_path / "clip.safetensors")),))
+    tensors["text_projection.weight"] = torch.eye(32)
+    whole = ModelParts(text_encoders=(str(saved(tensors, tmp_path / "whole.safetensors")),))
+    assert torch.equal(generated(tiny("sd3"), bare), generated(tiny("sd3"), whole))
+    assert not torch.equal(generated(tiny("sd3"), bare), generated(tiny("sd3")))
+
+
+def test_what_a_transformer_of_stable_diffusion_3_lacks(tiny: TinyMaker, tmp_path: Path) -> None:
+    """T5 may be missing, but not where the index names it."""
+    path = saved(transformer_of(tiny("sd35"), "sd35"), tmp_path / "model.safetensors")
+    without_weights(tiny("sd35"), tmp_path / "model")
+    texts = tuple(
+        str(tiny("sd35") / name / "model.safetensors") for name in ("text_encoder", "text_encoder_2")
+    )
+    given = ModelParts(text_encoders=texts, vae=str(tiny("sd35") / "vae"))
+    with refuses(ModelError, "file_lacks_parts", "lacks the model's text_encoder_3;", "--text-encoder"):
+        describe_checkpoint(str(path), given=given)
+    index = tmp_path / "model" / "model_index.json"
+    content = json.loads(index.read_text())
+    del content["text_encoder_3"], content["tokenizer_3"]
+    index.write_text(json.dumps(content))
+    parts = describe_checkpoint(str(path), given=given).parts
+    assert set(parts) == {"transformer", "text_encoder", "text_encoder_2", "vae"}
+
+
+def test_text_encoders_of_one_class_inside_a_file_are_told_apart_by_their_size(
+    tiny: TinyMaker, tmp_path: Path
+) -> None:
+    """In files of Stable Diffusion 3 the larger CLIP comes first by its name."""
+    folder = shutil.copytree(tiny("sd3"), tmp_path / "model")
+    config = folder / "text_encoder" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "hidden_size": 16}))
+    clips = {"clip_g": 32, "clip_l": 16}
+    names = ("embeddings.position_embedding.weight", "encoder.layers.0.self_attn.q_proj.weight")
+    tensors = {"model.diffusion_model.joint_blocks.0.x_block.mlp.fc1.weight": torch.ones(4, 4)}
+    for clip, width in clips.items():
+        start = f"text_encoders.{clip}.transformer.text_model."
+        tensors |= {start + name: torch.ones(4, width) for name in names}
+        tensors[f"{start}embeddings.token_embedding.weight"] = torch.ones(4, width)
+    tensors |= {f"first_stage_model.{name}": one for name, one in vae_of(folder, "sd3").items()}
+    parts = describe_checkpoint(str(saved(tensors, tmp_path / "model.safetensors"))).parts
+    widths = {name: part.file.width for name, part in parts.items() if part.file and "text" in name}
+    assert widths == {"text_encoder": 16, "text_encoder_2": 32}
+
+
+def test_the_deep_autoencoder_is_that_which_diffusers_converts_to(tiny: TinyMaker) -> None:
+    from diffusers.loaders.single_file_utils import convert_autoencoder_dc_checkpoint_to_diffusers
+
+    converted = convert_autoencoder_dc_checkpoint_to_diffusers(vae_of(tiny("sana"), "sana"))
+    own = load_file(tiny("sana") / "vae" / "diffusion_pytorch_model.safetensors")
+    assert set(converted) == set(own)
+    assert all(torch.equal(converted[name], one) for name, one in own.items())
 
 
 def test_weights_that_do_not_fit_their_configuration(tiny: TinyMaker, tmp_path: Path) -> None:

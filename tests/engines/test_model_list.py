@@ -26,6 +26,7 @@ from deforum_helpers.engines.model_list import (
     searched_folders,
 )
 from deforum_helpers.models.weights.checkpoints import TITLES, describe_checkpoint
+from tests.engines.tiny_models import MAKERS
 
 GB = 10**9
 SMALL, CPU = Machine("cuda", 8 * GB, 8 * GB), Machine("cpu", None, None)
@@ -80,13 +81,14 @@ def test_files_and_folders_are_told_apart_without_loading(folder: Path) -> None:
         assert model.problem or model.size_bytes > 0
 
 
-@pytest.mark.parametrize("kind", ["sd1", "sdxl", "sd35", "flux2-klein", "qwen-image"])
+@pytest.mark.parametrize("kind", MAKERS)
 def test_the_estimate_of_a_folder_is_that_of_the_loaded_model(tiny: Tiny, kind: str) -> None:
     found = model_list._listed(tiny(kind), CPU, None)
     model = load_model(describe_checkpoint(str(tiny(kind))), torch.device("cpu"))
     batch = 1 if model.family.guides_itself else 2
     size = found.size_px
-    needs = memory_needs(model.modules_by_role(), (size, size), 8, batch)
+    factor, patch = model.autoencoder.factor, model.family.latent_multiple
+    needs = memory_needs(model.modules_by_role(), (size, size), factor, batch, patch)
     assert found.plan is not None
     assert found.plan.peak == pytest.approx(needs.peak("none"), rel=0.02)
 

@@ -45,6 +45,9 @@ Z_IMAGE = (
 )
 KLEIN = ("double_blocks.0.img_attn.qkv.weight", "single_stream_modulation.lin.weight")
 VAE = ("encoder.down.0.block.0.conv1.weight", "decoder.up.0.block.0.conv1.weight", "decoder.conv_in.weight")
+LUMINA = ("cap_embedder.0.weight", "layers.0.adaLN_modulation.1.weight")
+SANA = ("blocks.0.cross_attn.q_linear.weight", "blocks.0.mlp.inverted_conv.conv.weight", "t_block.1.weight")
+PIXART = ("blocks.0.cross_attn.q_linear.weight", "blocks.0.mlp.fc1.weight", "t_block.1.weight")
 QWEN3 = ("model.embed_tokens.weight", "model.layers.0.self_attn.q_norm.weight")
 
 
@@ -55,7 +58,12 @@ QWEN3 = ("model.embed_tokens.weight", "model.layers.0.self_attn.q_norm.weight")
         ((*FLUX, "distilled_guidance_layer.in_proj.bias"), "transformer", "chroma", "original"),
         (KLEIN, "transformer", "flux2-klein", "original"),
         (Z_IMAGE, "transformer", "z-image", "original"),
+        ((*KLEIN, "guidance_in.in_layer.weight"), "transformer", "flux2", "original"),
         (("joint_blocks.0.x_block.mlp.fc1.weight",), "transformer", "sd3", "original"),
+        (LUMINA, "transformer", "lumina2", "original"),
+        (SANA, "transformer", "sana", "original"),
+        ((*SANA, "cfg_embedder.mlp.0.weight"), "transformer", "sana-sprint", "original"),
+        (PIXART, "transformer", "pixart-sigma", "original"),
         (
             ("txt_norm.weight", "transformer_blocks.0.attn.add_q_proj.weight"),
             "transformer",
@@ -81,6 +89,11 @@ def test_transformers(
         ("chroma", "chroma"),
         ("qwen-image", "qwen-image"),
         ("sd3", "sd3"),
+        ("flux2", "flux2"),
+        ("lumina2", "lumina2"),
+        ("sana", "sana"),
+        ("sana-sprint", "sana-sprint"),
+        ("pixart-sigma", "pixart-sigma"),
     ],
 )
 def test_files_of_a_diffusers_folder(tiny: Callable[[str], Path], kind: str, family: str) -> None:
@@ -89,6 +102,7 @@ def test_files_of_a_diffusers_folder(tiny: Callable[[str], Path], kind: str, fam
     assert found.precision == "float32"
     vae = recognize(tiny(kind) / "vae" / "diffusion_pytorch_model.safetensors")
     network = {"flux2-klein": "AutoencoderKLFlux2", "qwen-image": "AutoencoderKLQwenImage"}
+    network |= {"flux2": "AutoencoderKLFlux2", "sana": "AutoencoderDC", "sana-sprint": "AutoencoderDC"}
     assert (vae.component, vae.network, vae.width) == ("vae", network.get(kind, "AutoencoderKL"), 4)
 
 
@@ -102,6 +116,8 @@ def test_files_of_a_diffusers_folder(tiny: Callable[[str], Path], kind: str, fam
         ("z-image", "text_encoder", "Qwen3", 16),
         ("flux2-klein", "text_encoder", "Qwen3", 16),
         ("qwen-image", "text_encoder", "Qwen2.5-VL", 16),
+        ("flux2", "text_encoder", "Mistral3", 16),
+        ("lumina2", "text_encoder", "Gemma2", 16),
     ],
 )
 def test_text_encoders(tiny: Callable[[str], Path], kind: str, folder: str, network: str, width: int) -> None:
@@ -118,8 +134,8 @@ def test_text_encoders(tiny: Callable[[str], Path], kind: str, folder: str, netw
         (VAE, "vae", "VAE"),
         (QWEN3, "text_encoder", "Qwen3"),
         (("model.layers.0.self_attn.q_proj.weight", "lm_head.weight"), "language_model", "language model"),
-        ((*KLEIN, "guidance_in.in_layer.weight"), "transformer", "FLUX.2 dev"),
-        (("cap_embedder.0.weight", "layers.0.adaLN_modulation.1.weight"), "transformer", "Lumina 2"),
+        ((*PIXART, "csize_embedder.mlp.0.weight"), "transformer", "PixArt-Alpha"),
+        ((*SANA, "blocks.0.mlp.t_conv.weight"), "transformer", "SANA-Video"),
         (("input_blocks.0.0.weight", "output_blocks.0.0.weight"), "unet", "U-Net"),
         (("a", "b"), "unknown", "unknown layout"),
     ],

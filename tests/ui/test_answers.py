@@ -69,6 +69,7 @@ def test_the_models_here_are_listed(
     monkeypatch.setenv("DEFORUM_MODELS", str(tmp_path / "models" / "Deforum"))
     monkeypatch.setattr("deforum_helpers.ui.answers.this_machine", lambda: Machine("cuda", 8, 8))
     assert 'data-code="tab_no_model_folders"' in answers.list_models()
+    assert 'data-code="tab_install_models"' in answers.list_models()
     (tmp_path / "models" / "Deforum").mkdir(parents=True)
     assert 'data-code="tab_no_models"' in answers.list_models()
     folder = tmp_path / "models" / "Stable-diffusion"
@@ -77,6 +78,7 @@ def test_the_models_here_are_listed(
     (folder / "c.safetensors").write_bytes(b"no")
     service.facts = replace(service.facts, model=str(folder / "c.safetensors"))
     found = answers.list_models()
+    assert 'data-code="tab_install_models"' in found
     assert "a&lt;b&gt;.ckpt" in found
     assert "c.safetensors" in text(found)
     assert str(tmp_path) not in found

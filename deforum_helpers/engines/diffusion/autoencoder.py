@@ -10,7 +10,7 @@ import torch
 
 from deforum_helpers.core.errors import NotFinite
 from deforum_helpers.engines import messages
-from deforum_helpers.engines.memory import TILE_PX
+from deforum_helpers.engines.memory import TILE_PX, pixels_per_cell
 from deforum_helpers.image.transfers import constant
 from deforum_helpers.image.types import Image
 
@@ -67,10 +67,7 @@ class Autoencoder:
     @property
     def factor(self) -> int:
         """Pixels per latent cell and side."""
-        channels = (
-            getattr(self.vae.config, "block_out_channels", None) or self.vae.config.decoder_block_out_channels
-        )
-        return 2 ** (len(channels) - 1)
+        return pixels_per_cell(self.vae.config)
 
     @property
     def channels(self) -> int:
@@ -155,10 +152,6 @@ class NormedAutoencoder(Autoencoder):
 @dataclass(frozen=True)
 class VideoAutoencoder(Autoencoder):
     """Qwen-Image's autoencoder: an image is a video of one frame; each channel has a mean and a deviation."""
-
-    @property
-    def factor(self) -> int:
-        return 2 ** len(self.vae.config.temperal_downsample)
 
     @property
     def channels(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,18 @@ import torch
 
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.engines import messages
-from deforum_helpers.engines.diffusion.layouts import naming_of
+from deforum_helpers.engines.diffusion.families_flow import FLUX2_LAYERS
+from deforum_helpers.engines.diffusion.layouts import added_to, naming_of
 from deforum_helpers.engines.diffusion.stored_weights import Stored, StoredLinear, read_weights
 from deforum_helpers.models.weights.checkpoints import title_of
 from deforum_helpers.models.weights.recognition import ModelFile, bare_text_name
 
-# The head of a language model, which would predict the next word: files may lack it, and no prompt needs it.
-_HEAD = "lm_head"
+# Parts of language models that files may lack, because no prompt needs them: the head, which would predict the next
+# word, and what reads images.
+_UNNEEDED = ("lm_head", "vision_tower", "multi_modal_projector")
+# Text encoder -> the last hidden layer that a family reads; files may lack the layers after it.
+_LAST_READ = {"Mistral3": max(FLUX2_LAYERS)}
+_LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.self_attn\.q_proj\.weight$")
 # Buffers that a network makes itself.
 _OWN_BUFFERS = ("num_batches_tracked", "position_ids", "inv_freq")
 
@@ -43,6 +49,8 @@ def network_of_file(
         MissingFeature: a package that reads the file is not installed.
     """
     network = _empty(library, class_name, config_folder)
+    if file.component == "text_encoder":
+        _shorten(network, file)
     name = config_name or f"{config_folder.parent.name}/{config_folder.name}"
     _Filling(network, file, name, dtype).fill()
     return network.eval()
@@ -65,6 +73,18 @@ def _empty(library: str, class_name: str, config_folder: Path) -> Any:
         return foundry(config)
 
 
+def _shorten(network: Any, file: ModelFile) -> None:
+    """Remove the layers that the file lacks after the last one that is read, and the norm that follows them."""
+    there = sum(_LAYER.search(name) is not None for name in file.names)
+    read = _LAST_READ.get(file.network)
+    if read is None or not read <= there < network.config.get_text_config().num_hidden_layers:
+        return
+    reader = network.model.language_model
+    reader.layers = reader.layers[:there]
+    reader.norm = torch.nn.Identity()
+    reader.config.num_hidden_layers = there
+
+
 class _Filling:
     """The weights of one file on their way into one network."""
 
@@ -80,15 +100,30 @@ class _Filling:
         """Fill the network."""
         naming = naming_of(self._file, self._hidden_size())
         for name, stored in read_weights(self._file):
+            if added := added_to(self._file, name):
+                stored = Stored(stored.decoded(torch.float32) - added, "", None, stored.shape)
             for target in naming(name, stored.shape[0] if stored.shape else 1):
                 self._take(target.name, stored.taken(target.rows))
+        self._project_plainly()
         self._network.load_state_dict(self._found, strict=False, assign=True)
         self._refuse_gaps()
+
+    def _project_plainly(self) -> None:
+        """Let OpenAI's CLIP return its plain embedding where its file, as with Stable Diffusion 3, has no projection.
+
+        Its activation function tells it from the larger CLIP, which cannot do without.
+        """
+        name = "text_projection.weight"
+        openai = self._file.network == "CLIP" and self._network.config.hidden_act == "quick_gelu"
+        if openai and name in self._wanted and name not in self._found and name not in self._kept:
+            self._found[name] = torch.eye(*self._wanted[name].shape, dtype=self._dtype)
 
     def _hidden_size(self) -> int:
         config = self._network.config
         if self._file.component != "transformer":
             return 0
+        if width := getattr(config, "hidden_size", 0):
+            return int(width)
         return int(getattr(config, "num_attention_heads", 0)) * int(getattr(config, "attention_head_dim", 0))
 
     def _take(self, name: str, stored: Stored) -> None:
@@ -114,9 +149,10 @@ class _Filling:
     def _refuse_gaps(self) -> None:
         if hasattr(self._network, "tie_weights"):
             self._network.tie_weights()
-        head = f"{_HEAD}.weight"
-        if head in self._wanted and head not in self._found and head not in self._kept:
-            setattr(self._network, _HEAD, torch.nn.Identity())
+        filled = [*self._found, *self._kept]
+        for path, _ in list(self._network.named_modules()):
+            if path.endswith(_UNNEEDED) and not any(name.startswith(f"{path}.") for name in filled):
+                self._network.set_submodule(path, torch.nn.Identity())
         there = self._network.state_dict()
         missing = [
             name

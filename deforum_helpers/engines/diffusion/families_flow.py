@@ -1,6 +1,6 @@
 """Flow models since Flux.1, each in one class: how its text is read, its noise is shifted and its network is called.
 
-A new family is a class here, a line in `FLOW_FAMILIES`, and its files in `models.weights.checkpoints`.
+A new family is a `FlowFamily` here, a line in `FLOW_FAMILIES`, and its files in `models.weights.checkpoints`.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ _QWEN_IMAGE_INSTRUCTION = (
 )
 _NO_THOUGHTS = "<think>\n\n</think>\n\n"
 _MISTRAL_TURN = "[INST]{}[/INST]"
+# The hidden layers of Mistral 3 that FLUX.2 dev reads.
+FLUX2_LAYERS = (10, 20, 30)
 # FLUX.2 dev was trained with this instruction before each prompt.
 _FLUX2_INSTRUCTION = (
     "[SYSTEM_PROMPT]You are an AI that reasons about image descriptions. You give structured responses focusing on "
@@ -75,8 +77,40 @@ _LUMINA_INSTRUCTION = (
 )
 
 
+class FlowFamily:
+    """What these families have in common; a family names only what is different with it.
+
+    The network takes no guidance, its texts are not padded, CFG keeps no lengths, and its tokens are patches of 2x2
+    cells.
+    """
+
+    kind: Kind
+    guides_itself: bool = False
+    pads_texts: bool = False
+    keeps_length: KeptLength = None
+    automatic_scheduler: str | None = AUTOMATIC_SCHEDULER
+
+    @property
+    def latent_multiple(self) -> int:
+        return 2
+
+
+class PatchingFamily(FlowFamily):
+    """A family whose networks have patches of different sizes.
+
+    Args:
+        transformer: its configuration has the size.
+    """
+
+    transformer: Any
+
+    @property
+    def latent_multiple(self) -> int:
+        return int(self.transformer.config.patch_size)
+
+
 @dataclass(frozen=True)
-class ZImage:
+class ZImage(FlowFamily):
     """Z-Image and Z-Image-Turbo: one sequence of text and 2x2 patches, which the network makes itself.
 
     Its time runs from noise (0) to image (1), and it predicts image minus noise. CFG scale 1 is its makers' guidance 0.
@@ -91,12 +125,7 @@ class ZImage:
     text: LanguageText
     scheduler_config: Mapping[str, Any]
 
-    kind: Kind = "z-image"
-    guides_itself: bool = False
-    pads_texts: bool = False
-    keeps_length: KeptLength = None
-    latent_multiple: int = 2
-    automatic_scheduler: str | None = AUTOMATIC_SCHEDULER
+    kind = "z-image"
 
     @classmethod
     def of_parts(cls, parts: Mapping[str, Any]) -> ZImage:
@@ -123,7 +152,7 @@ class ZImage:
 
 
 @dataclass(frozen=True)
-class Flux2:
+class Flux2(FlowFamily):
     """FLUX.2, dev and klein: a transformer over 2x2 patches, and several hidden layers of a language model.
 
     dev takes the distilled CFG scale as an input. klein takes none; of it there is one kind for CFG, and one distilled
@@ -133,20 +162,17 @@ class Flux2:
         transformer: Flux2Transformer2DModel.
         text: Mistral 3 (dev) or Qwen3 (klein).
         scheduler_config: of the model.
-        guides_itself: whether CFG is distilled into the network.
         kind: "flux2" (dev) or "flux2-klein".
+        guides_itself: whether CFG is distilled into the network.
     """
 
     transformer: Any
     text: LanguageText
     scheduler_config: Mapping[str, Any]
-    guides_itself: bool
     kind: Kind
+    guides_itself: bool = False
 
-    pads_texts: bool = True
-    keeps_length: KeptLength = None
-    latent_multiple: int = 2
-    automatic_scheduler: str | None = AUTOMATIC_SCHEDULER
+    pads_texts = True
 
     @classmethod
     def dev(cls, parts: Mapping[str, Any]) -> Flux2:
@@ -156,11 +182,11 @@ class Flux2:
             parts["text_encoder"],
             tokenizer.bos_token + _FLUX2_INSTRUCTION + _MISTRAL_TURN,
             512,
-            layers=(10, 20, 30),
+            layers=FLUX2_LAYERS,
             padded="left",
             marked=False,
         )
-        return cls(parts["transformer"], text, parts["scheduler_config"], False, "flux2")
+        return cls(parts["transformer"], text, parts["scheduler_config"], "flux2")
 
     @classmethod
     def klein(cls, parts: Mapping[str, Any]) -> Flux2:
@@ -173,7 +199,7 @@ class Flux2:
             padded="right",
         )
         distilled = bool(parts["pipeline_config"].get("is_distilled", False))
-        return cls(parts["transformer"], text, parts["scheduler_config"], distilled, "flux2-klein")
+        return cls(parts["transformer"], text, parts["scheduler_config"], "flux2-klein", distilled)
 
     def encode(self, text: str, clip_skip: int, towards: bool = True) -> Conditioning:
         return Conditioning(self.text.encode(text))
@@ -220,7 +246,7 @@ def _flux2_exponent(patches: int, steps: int) -> float:
 
 
 @dataclass(frozen=True)
-class Chroma:
+class Chroma(FlowFamily):
     """Chroma: Flux.1's patches and T5 without padding, no CLIP, and CFG instead of a distilled scale.
 
     Args:
@@ -233,12 +259,7 @@ class Chroma:
     t5: T5Text
     scheduler_config: Mapping[str, Any]
 
-    kind: Kind = "chroma"
-    guides_itself: bool = False
-    pads_texts: bool = False
-    keeps_length: KeptLength = None
-    latent_multiple: int = 2
-    automatic_scheduler: str | None = AUTOMATIC_SCHEDULER
+    kind = "chroma"
 
     @classmethod
     def of_parts(cls, parts: Mapping[str, Any]) -> Chroma:
@@ -268,7 +289,7 @@ class Chroma:
 
 
 @dataclass(frozen=True)
-class QwenImage:
+class QwenImage(FlowFamily):
     """Qwen-Image: a transformer over 2x2 patches, and the last hidden layer of Qwen2.5-VL.
 
     Args:
@@ -281,12 +302,8 @@ class QwenImage:
     text: LanguageText
     scheduler_config: Mapping[str, Any]
 
-    kind: Kind = "qwen-image"
-    guides_itself: bool = False
-    pads_texts: bool = False
-    keeps_length: KeptLength = "patch"
-    latent_multiple: int = 2
-    automatic_scheduler: str | None = AUTOMATIC_SCHEDULER
+    kind = "qwen-image"
+    keeps_length = "patch"
 
     @classmethod
     def of_parts(cls, parts: Mapping[str, Any]) -> QwenImage:
@@ -359,7 +376,7 @@ class SanaText:
 
 
 @dataclass(frozen=True)
-class Sana:
+class Sana(PatchingFamily):
     """Sana: a transformer over single cells, of which each is 32 pixels wide, and Gemma 2.
 
     Args:
@@ -372,19 +389,11 @@ class Sana:
     text: SanaText
     scheduler_config: Mapping[str, Any]
 
-    kind: Kind = "sana"
-    guides_itself: bool = False
-    pads_texts: bool = False
-    keeps_length: KeptLength = None
-    automatic_scheduler: str | None = AUTOMATIC_SCHEDULER
+    kind = "sana"
 
     @classmethod
     def of_parts(cls, parts: Mapping[str, Any]) -> Sana:
         return cls(parts["transformer"], SanaText.of_parts(parts), parts["scheduler_config"])
-
-    @property
-    def latent_multiple(self) -> int:
-        return int(self.transformer.config.patch_size)
 
     def encode(self, text: str, clip_skip: int, towards: bool = True) -> Conditioning:
         return Conditioning(self.text.encode(text, towards))
@@ -407,7 +416,7 @@ class Sana:
 
 
 @dataclass(frozen=True)
-class SanaSprint:
+class SanaSprint(PatchingFamily):
     """Sana-Sprint: Sana as a consistency model of one to four steps, which takes the CFG scale as an input.
 
     It was trained at angles between image (0) and noise (pi / 2), which are the levels of a flow model:
@@ -421,19 +430,12 @@ class SanaSprint:
     transformer: Any
     text: SanaText
 
-    kind: Kind = "sana-sprint"
-    guides_itself: bool = True
-    pads_texts: bool = False
-    keeps_length: KeptLength = None
-    automatic_scheduler: str | None = AUTOMATIC_SCHEDULER
+    kind = "sana-sprint"
+    guides_itself = True
 
     @classmethod
     def of_parts(cls, parts: Mapping[str, Any]) -> SanaSprint:
         return cls(parts["transformer"], SanaText.of_parts(parts))
-
-    @property
-    def latent_multiple(self) -> int:
-        return int(self.transformer.config.patch_size)
 
     def encode(self, text: str, clip_skip: int, towards: bool = True) -> Conditioning:
         return Conditioning(self.text.encode(text, towards))
@@ -463,7 +465,7 @@ class SanaSprint:
 
 
 @dataclass(frozen=True)
-class Lumina2:
+class Lumina2(PatchingFamily):
     """Lumina 2: one sequence of text and 2x2 patches, which the network makes itself, and Gemma 2.
 
     Its time runs from noise (0) to image (1), and it predicts image minus noise.
@@ -480,21 +482,14 @@ class Lumina2:
     plain: LanguageText
     scheduler_config: Mapping[str, Any]
 
-    kind: Kind = "lumina2"
-    guides_itself: bool = False
-    pads_texts: bool = False
-    keeps_length: KeptLength = "row"
-    automatic_scheduler: str | None = AUTOMATIC_SCHEDULER
+    kind = "lumina2"
+    keeps_length = "row"
 
     @classmethod
     def of_parts(cls, parts: Mapping[str, Any]) -> Lumina2:
         plain = LanguageText(parts["tokenizer"], parts["text_encoder"], "{}", 256)
         instructed = replace(plain, form=_LUMINA_INSTRUCTION + "{}")
         return cls(parts["transformer"], instructed, plain, parts["scheduler_config"])
-
-    @property
-    def latent_multiple(self) -> int:
-        return int(self.transformer.config.patch_size)
 
     def encode(self, text: str, clip_skip: int, towards: bool = True) -> Conditioning:
         return Conditioning((self.instructed if towards else self.plain).encode(text))

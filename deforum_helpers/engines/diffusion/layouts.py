@@ -1,12 +1,13 @@
 """Names of tensors in the layouts of makers and of llama.cpp, converted to those of diffusers and transformers.
 
-All conversions rename tensors and move rows; so they serve weights of every precision, and the factors of 8-bit rows.
+All conversions rename tensors and move rows, with one exception; so they serve weights of every precision, and the
+factors of 8-bit rows.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -157,17 +158,154 @@ _Z_IMAGE: Mapping[str, Targets] = {
     },
 }
 
+_LUMINA2: Mapping[str, Targets] = {
+    "cap_embedder.*": "time_caption_embed.caption_embedder.*",
+    "t_embedder.mlp.0": "time_caption_embed.timestep_embedder.linear_1",
+    "t_embedder.mlp.2": "time_caption_embed.timestep_embedder.linear_2",
+    **{
+        name: target
+        for blocks in ("layers", "noise_refiner", "context_refiner")
+        for name, target in _blocks(
+            blocks,
+            blocks,
+            {
+                "attention.qkv": _QKV,
+                "attention.out": "attn.to_out.0",
+                "attention.q_norm": "attn.norm_q",
+                "attention.k_norm": "attn.norm_k",
+                # The context refiner is not modulated, so its first norm has no layer of its own.
+                "attention_norm1": "norm1" if blocks == "context_refiner" else "norm1.norm",
+                "attention_norm2": "norm2",
+                "adaLN_modulation.1": "norm1.linear",
+                "feed_forward.w1": "feed_forward.linear_1",
+                "feed_forward.w2": "feed_forward.linear_2",
+                "feed_forward.w3": "feed_forward.linear_3",
+            },
+        ).items()
+    },
+    "final_layer.adaLN_modulation.1": "norm_out.linear_1",
+    "final_layer.linear": "norm_out.linear_2",
+}
+_CAPTION: Mapping[str, Targets] = {
+    "y_embedder.y_proj.fc1": "caption_projection.linear_1",
+    "y_embedder.y_proj.fc2": "caption_projection.linear_2",
+}
+# PixArt's block, which Sana keeps but for its MLP.
+_CROSS_BLOCK: Mapping[str, Targets] = {
+    "attn.qkv": ("attn1.to_q", "attn1.to_k", "attn1.to_v"),
+    "attn.proj": "attn1.to_out.0",
+    "cross_attn.q_linear": "attn2.to_q",
+    "cross_attn.kv_linear": ("attn2.to_k", "attn2.to_v"),
+    "cross_attn.proj": "attn2.to_out.0",
+}
+_CROSS_ENDS: Mapping[str, Targets] = {
+    **_CAPTION,
+    "blocks.*": "transformer_blocks.*",  # their scale_shift_table
+    "final_layer": "",  # its scale_shift_table
+    "final_layer.linear": "proj_out",
+}
+_PIXART: Mapping[str, Targets] = {
+    **_CROSS_ENDS,
+    "x_embedder.proj": "pos_embed.proj",
+    "t_embedder.mlp.0": "adaln_single.emb.timestep_embedder.linear_1",
+    "t_embedder.mlp.2": "adaln_single.emb.timestep_embedder.linear_2",
+    "t_block.1": "adaln_single.linear",
+    **_blocks(
+        "transformer_blocks",
+        "blocks",
+        {**_CROSS_BLOCK, "mlp.fc1": "ff.net.0.proj", "mlp.fc2": "ff.net.2"},
+    ),
+}
+
+
+def _sana(time_embedder: str) -> dict[str, Targets]:
+    return {
+        **_CROSS_ENDS,
+        "x_embedder.proj": "patch_embed.proj",
+        "t_embedder.mlp.0": f"{time_embedder}.linear_1",
+        "t_embedder.mlp.2": f"{time_embedder}.linear_2",
+        "cfg_embedder.mlp.0": "time_embed.guidance_embedder.linear_1",
+        "cfg_embedder.mlp.2": "time_embed.guidance_embedder.linear_2",
+        "t_block.1": "time_embed.linear",
+        "attention_y_norm": "caption_norm",
+        **_blocks(
+            "transformer_blocks",
+            "blocks",
+            {
+                **_CROSS_BLOCK,
+                "attn.q_norm": "attn1.norm_q",
+                "attn.k_norm": "attn1.norm_k",
+                "cross_attn.q_norm": "attn2.norm_q",
+                "cross_attn.k_norm": "attn2.norm_k",
+                "mlp.inverted_conv.conv": "ff.conv_inverted",
+                "mlp.depth_conv.conv": "ff.conv_depth",
+                "mlp.point_conv.conv": "ff.conv_point",
+            },
+        ),
+    }
+
+
+_SD3: Mapping[str, Targets] = {
+    "": "pos_embed",  # pos_embed, the one tensor whose name has one part
+    "x_embedder.proj": "pos_embed.proj",
+    "t_embedder.mlp.0": "time_text_embed.timestep_embedder.linear_1",
+    "t_embedder.mlp.2": "time_text_embed.timestep_embedder.linear_2",
+    "y_embedder.mlp.0": "time_text_embed.text_embedder.linear_1",
+    "y_embedder.mlp.2": "time_text_embed.text_embedder.linear_2",
+    **_blocks(
+        "transformer_blocks",
+        "joint_blocks",
+        {
+            "x_block.adaLN_modulation.1": "norm1.linear",
+            "x_block.attn.qkv": _QKV,
+            "x_block.attn.ln_q": "attn.norm_q",
+            "x_block.attn.ln_k": "attn.norm_k",
+            "x_block.attn.proj": "attn.to_out.0",
+            "x_block.attn2.qkv": ("attn2.to_q", "attn2.to_k", "attn2.to_v"),
+            "x_block.attn2.ln_q": "attn2.norm_q",
+            "x_block.attn2.ln_k": "attn2.norm_k",
+            "x_block.attn2.proj": "attn2.to_out.0",
+            "x_block.mlp.fc1": "ff.net.0.proj",
+            "x_block.mlp.fc2": "ff.net.2",
+            "context_block.adaLN_modulation.1": "norm1_context.linear",
+            "context_block.attn.qkv": _ADDED_QKV,
+            "context_block.attn.ln_q": "attn.norm_added_q",
+            "context_block.attn.ln_k": "attn.norm_added_k",
+            "context_block.attn.proj": "attn.to_add_out",
+            "context_block.mlp.fc1": "ff_context.net.0.proj",
+            "context_block.mlp.fc2": "ff_context.net.2",
+        },
+    ),
+    "final_layer.linear": "proj_out",
+    "final_layer.adaLN_modulation.1": "norm_out.linear",
+}
+
 # Names that are not in a table are the same in both layouts.
 _TRANSFORMERS: Mapping[Kind, Mapping[str, Targets]] = {
     "flux": _FLUX,
     "chroma": _CHROMA,
+    "flux2": _FLUX2,
     "flux2-klein": _FLUX2,
     "z-image": _Z_IMAGE,
+    "lumina2": _LUMINA2,
+    "sana": _sana("time_embed.emb.timestep_embedder"),
+    "sana-sprint": _sana("time_embed.timestep_embedder"),
+    "pixart-sigma": _PIXART,
+    "sd3": _SD3,
 }
-# Layers whose makers write shift before scale; diffusers reads scale before shift.
-_SWAPPED = "norm_out.linear"
-# Tensors that makers leave in their files although no network has them.
-_LEFT_OVER: Mapping[Kind, tuple[str, ...]] = {"z-image": ("norm_final.weight",)}
+# Layers whose makers write shift before scale; diffusers reads scale before shift. The second one does so in the last
+# block only, where it has no more than these two.
+_SWAPPED, _LAST_SWAPPED = "norm_out.linear", "norm1_context.linear"
+# Tensors that makers leave in their files although no network has them: the network computes its table of places, and
+# empty prompts are encoded.
+_COMPUTED = ("pos_embed", "y_embedder.y_embedding")
+_LEFT_OVER: Mapping[Kind, tuple[str, ...]] = {
+    "z-image": ("norm_final.weight",),
+    "lumina2": ("norm_final.weight",),
+    "sana": _COMPUTED,
+    "sana-sprint": (*_COMPUTED, "logvar_linear.weight", "logvar_linear.bias"),
+    "pixart-sigma": _COMPUTED,
+}
 
 _NUMBER = re.compile(r"(?<=\.)\d{1,6}(?=\.)")
 
@@ -205,6 +343,28 @@ _WAN_VAE: Mapping[re.Pattern[str], str] = {
 }
 _WAN_UP = re.compile(r"^decoder\.upsamples\.(\d+)\.")
 
+# Names of the parts of the deep compression autoencoder, which is Sana's.
+_DEEP_VAE: Mapping[re.Pattern[str], str] = {
+    re.compile(r"\.main\."): ".",
+    re.compile(r"\.op_list\."): ".",
+    re.compile(r"^encoder\.stages\."): "encoder.down_blocks.",
+    re.compile(r"^decoder\.stages\."): "decoder.up_blocks.",
+    re.compile(r"^(encoder|decoder)\.project_in\.conv\."): r"\1.conv_in.",
+    re.compile(r"^encoder\.project_out\.0\.conv\."): "encoder.conv_out.",
+    re.compile(r"^decoder\.project_out\.0\."): "decoder.norm_out.",
+    re.compile(r"^decoder\.project_out\.2\.conv\."): "decoder.conv_out.",
+    re.compile(r"\.context_module\.aggreg\.(\d+)\.0\."): r".attn.to_qkv_multiscale.\1.proj_in.",
+    re.compile(r"\.context_module\.aggreg\.(\d+)\.1\."): r".attn.to_qkv_multiscale.\1.proj_out.",
+    re.compile(r"\.context_module\.proj\.conv\."): ".attn.to_out.",
+    re.compile(r"\.context_module\.proj\.norm\."): ".attn.norm_out.",
+    re.compile(r"\.context_module\.qkv\.conv\."): ".attn.qkv.",
+    re.compile(r"\.local_module\.(inverted|depth|point)_conv\.conv\."): r".conv_out.conv_\1.",
+    re.compile(r"\.local_module\.point_conv\.norm\."): ".conv_out.norm.",
+    re.compile(r"\.conv([12]?)\.conv\."): r".conv\1.",
+    re.compile(r"\.conv2\.norm\."): ".norm.",
+}
+_DEEP_QKV = ".attn.qkv."
+
 # llama.cpp's names of the layers of text encoders; "*" is the number of the block.
 _LLAMA_CPP: Mapping[str, Mapping[str, Targets]] = {
     "T5": {
@@ -237,7 +397,28 @@ _LLAMA_CPP: Mapping[str, Mapping[str, Targets]] = {
         "blk.*.ffn_up": "layers.*.mlp.up_proj",
         "blk.*.ffn_down": "layers.*.mlp.down_proj",
     },
+    "Gemma2": {
+        "token_embd": "embed_tokens",
+        "output_norm": "norm",
+        "blk.*.attn_norm": "layers.*.input_layernorm",
+        "blk.*.attn_q": "layers.*.self_attn.q_proj",
+        "blk.*.attn_k": "layers.*.self_attn.k_proj",
+        "blk.*.attn_v": "layers.*.self_attn.v_proj",
+        "blk.*.attn_output": "layers.*.self_attn.o_proj",
+        "blk.*.post_attention_norm": "layers.*.post_attention_layernorm",
+        "blk.*.ffn_norm": "layers.*.pre_feedforward_layernorm",
+        "blk.*.ffn_gate": "layers.*.mlp.gate_proj",
+        "blk.*.ffn_up": "layers.*.mlp.up_proj",
+        "blk.*.ffn_down": "layers.*.mlp.down_proj",
+        "blk.*.post_ffw_norm": "layers.*.post_feedforward_layernorm",
+    },
 }
+
+
+def added_to(file: ModelFile, name: str) -> float:
+    """Return what a file's layout adds to the weights of a tensor: llama.cpp stores 1 + w of Gemma's norms."""
+    norms = file.network == "Gemma2" and file.layout == "llama.cpp" and name.endswith("_norm.weight")
+    return 1.0 if norms else 0.0
 
 
 def naming_of(file: ModelFile, hidden: int = 0) -> Naming:
@@ -269,15 +450,26 @@ def _placed(table: Mapping[str, Targets], name: str, rows: int, hidden: int) -> 
         f"{one.replace('*', number[0] if number else '')}.{end}".removeprefix(".")
         for one in ((found,) if isinstance(found, str) else found)
     ]
-    if targets[0].rpartition(".")[0] == _SWAPPED:
+    own = targets[0].rpartition(".")[0]
+    if own == _SWAPPED or (own.endswith(_LAST_SWAPPED) and rows == 2 * hidden):
         return (Target(targets[0], ((rows // 2, rows), (0, rows // 2))),)
+    return _divided(targets, rows, hidden)
+
+
+def _divided(targets: Sequence[str], rows: int, hidden: int = 0) -> tuple[Target, ...]:
+    """Divide rows among tensors: in equal parts, but where queries are wider than the rest, `hidden` rows for them."""
     if len(targets) == 1:
         return (Target(targets[0]),)
-    size = rows // len(targets) if len(targets) == len(_QKV) else hidden
-    starts = [size * place for place in range(len(targets))]
+    size = rows // len(targets)
+    if len(targets) == 4:  # queries, keys, values, and the MLP
+        ends = [hidden, 2 * hidden, 3 * hidden]
+    elif len(targets) == 3 and hidden < rows < 3 * hidden:  # several queries share a key
+        ends = [hidden, (hidden + rows) // 2]
+    else:
+        ends = [size * place for place in range(1, len(targets))]
     return tuple(
         Target(target, ((first, last),))
-        for target, first, last in zip(targets, starts, [*starts[1:], rows], strict=True)
+        for target, first, last in zip(targets, [0, *ends], [*ends, rows], strict=True)
     )
 
 
@@ -295,6 +487,9 @@ def _vae_naming(network: str, names: tuple[str, ...]) -> Naming:
                 name = f"decoder.up_blocks.{block}.{place}.{name[found.end() :]}"
             return _replaced(_WAN_VAE, name)
 
+    elif network == "AutoencoderDC":
+        return _deep_vae_naming
+
     else:
         levels = 1 + max((int(found[1]) for name in names if (found := _LDM_UP.match(name))), default=0)
 
@@ -306,6 +501,13 @@ def _vae_naming(network: str, names: tuple[str, ...]) -> Naming:
             return _replaced(_LDM_VAE, name)
 
     return lambda name, rows: (Target(renamed(name)),)
+
+
+def _deep_vae_naming(name: str, rows: int) -> tuple[Target, ...]:
+    own = _replaced(_DEEP_VAE, name)
+    if _DEEP_QKV not in own:
+        return (Target(own),)
+    return _divided([own.replace(_DEEP_QKV, f".attn.to_{one}.") for one in "qkv"], rows)
 
 
 def _replaced(table: Mapping[re.Pattern[str], str], name: str) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import gc
-import importlib
 import logging
 import re
 import warnings
@@ -16,7 +14,7 @@ from typing import Any
 
 import torch
 
-from deforum_helpers.core.errors import DiskFull, DownloadFailed, ModelError
+from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.files.regular import is_regular
 from deforum_helpers.engines import messages
 from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, autoencoder_of
@@ -42,6 +40,7 @@ from deforum_helpers.models.weights.checkpoints import (
     folder_components,
 )
 from deforum_helpers.models.weights.headers import read_json, safetensors_shapes
+from deforum_helpers.models.weights.hub import hub_errors
 
 _log = logging.getLogger(__name__)
 
@@ -60,37 +59,9 @@ def downloaded_folder(hub_id: str, patterns: Sequence[str]) -> Path:
     """
     import huggingface_hub
 
-    expected: tuple[type[Exception], ...] = (OSError, ValueError, *_line_errors())
-    try:
+    with hub_errors(hub_id):
         return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=list(patterns)))
-    except expected as error:
-        _log.warning("The model %s cannot be downloaded.", hub_id, exc_info=error)
-        if isinstance(error, _lasting_errors()):
-            raise ModelError(messages.HUB_MODEL_REFUSED(hub_id=hub_id)) from error
-        if getattr(error, "errno", None) == errno.ENOSPC:
-            raise DiskFull(messages.HUB_DISK_FULL(hub_id=hub_id)) from error
-        raise DownloadFailed(messages.HUB_UNREACHABLE(hub_id=hub_id)) from error
 
-
-def _lasting_errors() -> tuple[type[Exception], ...]:
-    from huggingface_hub import utils
-
-    return (
-        ValueError,
-        utils.RepositoryNotFoundError,  # also raised for repositories that require an account
-        utils.RevisionNotFoundError,
-    )
-
-
-def _line_errors() -> tuple[type[Exception], ...]:
-    """Return the errors of the client's HTTP library besides `OSError`; older clients use another library."""
-    try:
-        return (importlib.import_module("httpx").HTTPError,)
-    except ImportError:
-        return ()
-
-
-_log = logging.getLogger(__name__)
 
 # Files fetched from a hub repository: never Python files, never pickles.
 _HUB_PATTERNS = ["*.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors"]

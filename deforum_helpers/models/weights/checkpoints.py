@@ -198,9 +198,14 @@ _NETWORKS: Mapping[str, str] = {
     "Qwen3Model": "Qwen3",
     "Qwen3ForCausalLM": "Qwen3",
     "Qwen2_5_VLForConditionalGeneration": "Qwen2.5-VL",
+    "Gemma2Model": "Gemma2",
+    "Gemma2ForCausalLM": "Gemma2",
+    "Mistral3ForConditionalGeneration": "Mistral3",
 }
 # Kinds whose files of all components diffusers loads by itself.
 _WHOLE_FILES: frozenset[Kind] = frozenset({"sd", "sdxl", "sd3", "flux"})
+# Those of them that are read here where their configuration is beside them, in every precision.
+_WHOLE_FILES_READ_HERE: frozenset[Kind] = frozenset({"sd3", "flux"})
 # What checkpoints and their components end with.
 FILES = (SAFETENSORS, GGUF)
 
@@ -320,12 +325,14 @@ def _of_file(path: Path, given: ModelParts) -> Checkpoint:
     file = recognize(path)
     kind = _checkpoint_kind(file)
     alone = file.component == "transformer"
-    if alone:
-        _refuse_layout(file)
     folder = _configuration_beside(path, kind, given)
-    is_whole = not alone and kind in _WHOLE_FILES and not (kind == "flux" and folder)
+    is_whole = not alone and kind in _WHOLE_FILES and not (kind in _WHOLE_FILES_READ_HERE and folder)
+    if is_whole and kind in _WHOLE_FILES_READ_HERE:
+        # Some makers publish network and VAE together, without text encoders; these are completed like parts.
+        inside = {part.component for part in recognize_parts(path)}
+        is_whole = "text_encoder" in inside or "vae" not in inside
     packed = file.is_scaled or path.suffix.casefold() == GGUF
-    if is_whole and packed and kind != "flux":
+    if is_whole and packed and kind not in _WHOLE_FILES_READ_HERE:
         raise ModelError(messages.WHOLE_FILE_PACKED(file=path.name, found=title_of(file)))
     if is_whole and given in (NO_PARTS, ModelParts(vae=given.vae)) and not packed:
         _check_vae(given.vae, kind)
@@ -357,11 +364,12 @@ def _check_vae(vae: str, kind: Kind) -> None:
 
 
 def _refuse_gaps(file: ModelFile, kind: Kind, folder: Path, parts: Mapping[str, Part]) -> None:
+    known = dict(_known_components(folder, kind, read_index(folder)))
     missing = [
         name
         for name in _COMPONENTS[kind]
         if not name.startswith("tokenizer")
-        and name not in _OPTIONAL
+        and (name in known or name not in _OPTIONAL)
         and name not in parts
         and not any((folder / name).glob("*.safetensors"))
     ]
@@ -467,8 +475,6 @@ def _resolved_part(
                     option=option, file=path.name, found=title_of(file), expected=expected, folder=folder.name
                 )
             )
-    if fitting and option == "--transformer":
-        _refuse_layout(file)
     if not fitting:
         wanted = f"the transformer of {TITLES[kind]}" if option == "--transformer" else None
         expected = wanted or " or ".join(dict.fromkeys(networks.values()))
@@ -515,9 +521,12 @@ def _parts_inside(file: ModelFile, folder: Path) -> dict[str, Part]:
             if component == "transformer":
                 fits = inside.component == "transformer" and inside.family == file.family
             else:
+                width = width_of(folder, component)
                 fits = inside.network == _NETWORKS.get(class_name, class_name)
+                fits = fits and (0 in (inside.width, width) or inside.width == width)
             if fits and component not in parts:
                 parts[component] = Part(file.path, library, class_name, inside)
+                break
     return parts
 
 
@@ -622,9 +631,7 @@ def folder_components(
     Raises:
         ModelError: no index, an unsupported pipeline, foreign code, or weights that are pickles.
     """
-    index = read_index(folder)
-    kind = _kind_of_index(folder, index)
-    components = dict(_known_components(folder, kind, index))
+    kind, components = components_of_index(folder, read_index(folder))
     check_model_folder(folder)
     elsewhere = replaced or {}
     own = {
@@ -638,6 +645,16 @@ def folder_components(
         elif with_weights and component not in elsewhere:
             _refuse_pickles(folder, component)
     return kind, components
+
+
+def components_of_index(folder: Path, index: Mapping[str, Any]) -> tuple[Kind, dict[str, tuple[str, str]]]:
+    """Return (kind, {component: (library, class)}) of an index; `folder` names it in errors, and may not be there.
+
+    Raises:
+        ModelError: an unsupported pipeline, or foreign code.
+    """
+    kind = _kind_of_index(folder, index)
+    return kind, dict(_known_components(folder, kind, index))
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -724,12 +741,6 @@ def _checkpoint_kind(file: ModelFile) -> Kind:
         found, allowed = title_of(file), ", ".join(TITLES.values())
         raise ModelError(messages.NOT_A_CHECKPOINT(file=path.name, found=found, allowed=allowed))
     return file.family
-
-
-def _refuse_layout(file: ModelFile) -> None:
-    """Refuse a transformer of a kind whose maker's layout is read in files of all components only."""
-    if file.family == "sd3" and file.layout == "original":
-        raise ModelError(messages.FILE_LAYOUT(file=file.path.name, found=title_of(file)))
 
 
 def title_of(file: ModelFile) -> str:

@@ -41,7 +41,7 @@ def network_files(folders: Iterable[Path | None], name: str) -> tuple[Path, Path
     return None
 
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def hub_folder(hub_id: str, models_folder: Path | None = None) -> Path | None:
@@ -59,7 +59,7 @@ def hub_folder(hub_id: str, models_folder: Path | None = None) -> Path | None:
 
 def hub_snapshots(hub_id: str) -> list[Path]:
     """Return the folders of the cache that hold a model; empty if the text is not a hub id."""
-    if not _HUB_ID.fullmatch(hub_id):
+    if not HUB_ID.fullmatch(hub_id):
         return []
     found = _snapshots(hub_id).glob("*")
     return sorted((path for path in found if is_regular(path / "config.json")), reverse=True)

@@ -48,7 +48,15 @@ SAFETENSORS, GGUF = ".safetensors", ".gguf"
 # Parts of tensor names by which 8-bit files store the factors of a layer's weights, in the order they are looked for.
 SCALES = (".scale_weight", ".weight_scale")
 # Tensors beside the weights that no network has: scales of activations, marks, and a tokenizer.
-UNREAD = (".scale_input", ".input_scale", ".comfy_quant", "scaled_fp8", "spiece_model", ".weight_scale_2")
+UNREAD = (
+    ".scale_input",
+    ".input_scale",
+    ".comfy_quant",
+    "scaled_fp8",
+    "spiece_model",
+    "tekken_model",
+    ".weight_scale_2",
+)
 
 _PRECISIONS: Mapping[str, str] = {
     "F64": "float64",
@@ -111,16 +119,21 @@ class _Mark:
     lacking: tuple[str, ...] = ()
 
 
+_SANA = ("blocks.0.cross_attn.q_linear.", "blocks.0.mlp.inverted_conv.")
+_SANA_OF_DIFFUSERS = ("caption_norm.", "transformer_blocks.0.ff.conv_inverted.")
+_PIXART = ("blocks.0.cross_attn.q_linear.", "blocks.0.mlp.fc1.", "t_block.")
+_PIXART_OF_DIFFUSERS = ("adaln_single.linear.", "caption_projection.", "pos_embed.proj.")
+
 # The first match decides. Names are compared without the prefix of the component.
 _MARKS: tuple[_Mark, ...] = (
     _Mark("transformer", "original", "chroma", ("distilled_guidance_layer.in_proj.", "double_blocks.")),
     _Mark("transformer", "diffusers", "chroma", ("distilled_guidance_layer.in_proj.", "transformer_blocks.")),
-    _Mark("transformer", "original", "FLUX.2 dev", ("single_stream_modulation.lin.", "guidance_in.")),
+    _Mark("transformer", "original", "flux2", ("single_stream_modulation.lin.", "guidance_in.")),
     _Mark("transformer", "original", "flux2-klein", ("single_stream_modulation.lin.",)),
     _Mark(
         "transformer",
         "diffusers",
-        "FLUX.2 dev",
+        "flux2",
         ("single_stream_modulation.linear.", "time_guidance_embed.guidance_embedder."),
     ),
     _Mark("transformer", "diffusers", "flux2-klein", ("single_stream_modulation.linear.",)),
@@ -132,16 +145,34 @@ _MARKS: tuple[_Mark, ...] = (
         "transformer", "original", "z-image", ("cap_embedder.", "layers.0.adaLN_modulation.0.", "x_embedder.")
     ),
     _Mark("transformer", "diffusers", "z-image", ("cap_embedder.", "all_x_embedder.")),
-    _Mark("transformer", "original", "Lumina 2", ("cap_embedder.", "layers.0.adaLN_modulation.1.")),
+    _Mark("transformer", "original", "lumina2", ("cap_embedder.", "layers.0.adaLN_modulation.1.")),
+    _Mark("transformer", "diffusers", "lumina2", ("time_caption_embed.", "layers.0.norm1.linear.")),
     _Mark("transformer", "diffusers", "qwen-image", ("txt_norm.", "transformer_blocks.0.attn.add_q_proj.")),
     _Mark("transformer", "original", "sd3", ("joint_blocks.",)),
     _Mark("transformer", "diffusers", "sd3", ("pos_embed.proj.", "transformer_blocks.0.attn.add_q_proj.")),
+    _Mark("transformer", "original", "SANA-Video", ("blocks.0.cross_attn.q_linear.", "blocks.0.mlp.t_conv.")),
+    _Mark("transformer", "diffusers", "SANA-Video", ("caption_norm.", "transformer_blocks.0.ff.conv_temp.")),
+    _Mark("transformer", "original", "sana-sprint", (*_SANA, "cfg_embedder.")),
+    _Mark("transformer", "original", "sana", _SANA),
+    _Mark("transformer", "diffusers", "sana-sprint", (*_SANA_OF_DIFFUSERS, "time_embed.guidance_embedder.")),
+    _Mark("transformer", "diffusers", "sana", _SANA_OF_DIFFUSERS),
+    _Mark("transformer", "original", "PixArt-Alpha", (*_PIXART, "csize_embedder.")),
+    _Mark("transformer", "original", "pixart-sigma", _PIXART),
+    _Mark(
+        "transformer",
+        "diffusers",
+        "PixArt-Alpha",
+        (*_PIXART_OF_DIFFUSERS, "adaln_single.emb.resolution_embedder."),
+    ),
+    _Mark("transformer", "diffusers", "pixart-sigma", _PIXART_OF_DIFFUSERS),
     _Mark("unet", "original", "U-Net", ("input_blocks.", "output_blocks.")),
     _Mark("unet", "diffusers", "U-Net", ("down_blocks.", "up_blocks.", "time_embedding.")),
     _Mark("vae", "original", "AutoencoderKLQwenImage", ("encoder.downsamples.", "decoder.upsamples.")),
     _Mark("vae", "diffusers", "AutoencoderKLQwenImage", ("decoder.mid_block.resnets.0.norm1.gamma",)),
     _Mark("vae", "original", "AutoencoderKLFlux2", ("encoder.down.", "bn.running_mean")),
     _Mark("vae", "diffusers", "AutoencoderKLFlux2", ("encoder.down_blocks.", "bn.running_mean")),
+    _Mark("vae", "original", "AutoencoderDC", ("encoder.stages.", "decoder.stages.")),
+    _Mark("vae", "diffusers", "AutoencoderDC", ("encoder.down_blocks.0.0.", "decoder.up_blocks.0.0.")),
     _Mark("vae", "original", "AutoencoderKL", ("encoder.down.", "decoder.up.")),
     _Mark("vae", "diffusers", "AutoencoderKL", ("encoder.down_blocks.", "decoder.up_blocks.")),
     _Mark("vae", "diffusers", "AutoencoderTiny", ("encoder.layers.", "decoder.layers."), ("encoder.embed",)),
@@ -156,7 +187,24 @@ _MARKS: tuple[_Mark, ...] = (
     _Mark(
         "text_encoder", "diffusers", "Qwen3", ("layers.0.self_attn.q_norm.", "embed_tokens."), ("visual.",)
     ),
+    _Mark(
+        "text_encoder",
+        "diffusers",
+        "Gemma2",
+        ("layers.0.pre_feedforward_layernorm.", "embed_tokens."),
+        ("layers.0.self_attn.q_norm.",),
+    ),
+    _Mark("text_encoder", "diffusers", "Mistral3", ("multi_modal_projector.", "layers.0.self_attn.q_proj.")),
+    # ComfyUI leaves the vision tower out, and puts the tokenizer in.
+    _Mark("text_encoder", "diffusers", "Mistral3", ("tekken_model", "layers.0.self_attn.q_proj.")),
     _Mark("text_encoder", "llama.cpp", "Qwen3", ("blk.0.attn_q_norm.", "token_embd.")),
+    _Mark(
+        "text_encoder",
+        "llama.cpp",
+        "Gemma2",
+        ("blk.0.post_ffw_norm.", "token_embd."),
+        ("blk.0.attn_q_norm.",),
+    ),
     _Mark("language_model", "diffusers", "", ("layers.0.self_attn.",)),
     _Mark("language_model", "llama.cpp", "", ("token_embd.",)),
     _Mark("language_model", "llama.cpp", "", ("blk.0.",)),
@@ -168,7 +216,13 @@ _PREFIXES: Mapping[Component, tuple[str, ...]] = {
     "vae": ("", "first_stage_model.", "vae."),
 }
 # What may precede each name of a text encoder; versions of transformers differ in it.
-_TEXT_PREFIXES = ("text_model.", "model.language_model.", "language_model.", "model.")
+_TEXT_PREFIXES = (
+    "text_model.",
+    "model.language_model.",
+    "language_model.model.",
+    "language_model.",
+    "model.",
+)
 # Parts of names that only files of small changes to a model have.
 _LORA = (".lora_", "lora_unet_", "lora_te", "lora.", ".hada_", ".lokr_", ".dora_scale", ".diff_b", ".oft_")
 _CONTROLNET = ("control_model.", "controlnet_", "input_hint_block.", "zero_convs.", "control_all_x_embedder.")
@@ -193,6 +247,7 @@ _WIDTHS: tuple[tuple[str, int], ...] = (
     ("token_embd.weight", 1),
     ("decoder.conv_in.weight", 1),
     ("decoder.conv1.weight", 1),
+    ("decoder.project_in.main.conv.weight", 1),
 )
 
 
