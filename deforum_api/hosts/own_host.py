@@ -38,7 +38,7 @@ from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.depth import DEPTH_NAMES, available_families, serve
 from deforum_helpers.output.paths import IMAGES_FOLDER
 from deforum_helpers.output.runs import remove_unused_claims
-from deforum_helpers.pipeline.extra_outputs import missing_networks
+from deforum_helpers.pipeline.checks import missing_networks
 from deforum_helpers.pipeline.prepare import HostFacts
 
 if TYPE_CHECKING:

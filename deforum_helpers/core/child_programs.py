@@ -31,6 +31,23 @@ _OWN_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # of Windo
 Message = tuple[dict[str, Any], list[bytes]]
 
 
+def write_message(stream: IO[bytes], head: Mapping[str, Any], parts: Sequence[bytes] = ()) -> None:
+    """Write a message: what fits into JSON, then the parts as they are."""
+    line = json.dumps({**head, "sizes": [len(part) for part in parts]}).encode()
+    stream.write(b"".join((line, b"\n", *parts)))
+    stream.flush()
+
+
+def read_message(stream: IO[bytes]) -> Message | None:
+    """Return the next message, or None at the end of the stream."""
+    line = stream.readline()
+    if not line.endswith(b"\n"):
+        return None
+    head = json.loads(line)
+    parts = [stream.read(size) for size in head["sizes"]]
+    return (head, parts) if [len(part) for part in parts] == head["sizes"] else None
+
+
 class WorkerLost(Exception):
     """A worker has died, or is out of reach; what it did goes on elsewhere."""
 
@@ -174,20 +191,3 @@ def error_of(head: Mapping[str, str]) -> DeforumError:
     if not (isinstance(kind, type) and issubclass(kind, (RenderError, errors.Stopped))):
         kind = RenderError
     return kind(Text(head["message"], head["code"]))
-
-
-def write_message(stream: IO[bytes], head: Mapping[str, Any], parts: Sequence[bytes] = ()) -> None:
-    """Write a message: what fits into JSON, then the parts as they are."""
-    line = json.dumps({**head, "sizes": [len(part) for part in parts]}).encode()
-    stream.write(b"".join((line, b"\n", *parts)))
-    stream.flush()
-
-
-def read_message(stream: IO[bytes]) -> Message | None:
-    """Return the next message, or None at the end of the stream."""
-    line = stream.readline()
-    if not line.endswith(b"\n"):
-        return None
-    head = json.loads(line)
-    parts = [stream.read(size) for size in head["sizes"]]
-    return (head, parts) if [len(part) for part in parts] == head["sizes"] else None

@@ -53,7 +53,7 @@ FEWEST_BEATS = 4
 _NEARLY = 0.9
 # Below this strength there is no pulse; noise has 0.1, clicks have 1. Single windows of noise have more by chance.
 _LEAST_PULSE, _LEAST_WINDOWS = 0.25, 5
-_WINDOW_S, _STEP_S = 8.0, 1.0
+_TEMPO_WINDOW_S, _TEMPO_STEP_S = 8.0, 1.0
 _LONGEST_MOVE_S = 0.06
 _TEMPI = np.geomspace(SLOWEST_BPM, FASTEST_BPM, 240)
 
@@ -257,7 +257,7 @@ def _sharpened(onsets: Series, rate_hz: float) -> Series:
 
 def _local_tempo(strength: Series, rate_hz: float) -> Series | None:
     """Return the tempo at each step in beats per minute, or None if no part has a pulse."""
-    window, step = int(_WINDOW_S * rate_hz), int(_STEP_S * rate_hz)
+    window, step = int(_TEMPO_WINDOW_S * rate_hz), int(_TEMPO_STEP_S * rate_hz)
     padded = np.pad(strength, (window // 2, window // 2 + step))
     starts = np.arange(0, max(1, len(strength)), step)
     scores = np.stack([_pulse(padded[start : start + window], rate_hz) for start in starts])

@@ -263,44 +263,6 @@ class VideoWriter:
         return ffmpeg_error(_WORK, self._process.returncode or 0, self._stderr.read())
 
 
-def write_gif(video: Path, path: Path, fps: float, ffmpeg: str) -> None:
-    """Convert an mp4 video to an animated GIF with an optimized palette.
-
-    Args:
-        video: finished mp4 file.
-        path: the GIF.
-        fps: frames per second; the resolution of GIF timing is 1/100 s.
-        ffmpeg: path of the program.
-
-    Raises:
-        VideoError, DiskFull: ffmpeg failed.
-    """
-    palette = f"[0:v]fps={float(fps)!r},split[a][b];[a]palettegen[p];[b][p]paletteuse"
-    with appearing(path) as part:
-        arguments = [
-            *own_input(video, "mov"),
-            "-filter_complex",
-            palette,
-            "-f",
-            "gif",
-            f"file:{part.resolve()}",
-        ]
-        run_ffmpeg(ffmpeg, arguments, "Making the GIF", FINISH_TIMEOUT_S)
-
-
-def _even(size: int) -> int:
-    return size + size % 2
-
-
-def _pad_to_even(rgb_u8: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    bottom, right = rgb_u8.shape[0] % 2, rgb_u8.shape[1] % 2
-    if bottom or right:
-        return np.asarray(
-            cv2.copyMakeBorder(rgb_u8, 0, bottom, 0, right, cv2.BORDER_REPLICATE), dtype=np.uint8
-        )
-    return np.ascontiguousarray(rgb_u8)
-
-
 class PartialVideo:
     """The video of the frames so far: the mp4 file `path`, replaced atomically each time frames are added.
 
@@ -406,6 +368,44 @@ class PartialVideo:
             if count != self.frames:
                 message = messages.VIDEO_FRAMES_LOST(work=_PREVIEW_WORK, written=self.frames, counted=count)
                 raise VideoError(message)
+
+
+def write_gif(video: Path, path: Path, fps: float, ffmpeg: str) -> None:
+    """Convert an mp4 video to an animated GIF with an optimized palette.
+
+    Args:
+        video: finished mp4 file.
+        path: the GIF.
+        fps: frames per second; the resolution of GIF timing is 1/100 s.
+        ffmpeg: path of the program.
+
+    Raises:
+        VideoError, DiskFull: ffmpeg failed.
+    """
+    palette = f"[0:v]fps={float(fps)!r},split[a][b];[a]palettegen[p];[b][p]paletteuse"
+    with appearing(path) as part:
+        arguments = [
+            *own_input(video, "mov"),
+            "-filter_complex",
+            palette,
+            "-f",
+            "gif",
+            f"file:{part.resolve()}",
+        ]
+        run_ffmpeg(ffmpeg, arguments, "Making the GIF", FINISH_TIMEOUT_S)
+
+
+def _even(size: int) -> int:
+    return size + size % 2
+
+
+def _pad_to_even(rgb_u8: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    bottom, right = rgb_u8.shape[0] % 2, rgb_u8.shape[1] % 2
+    if bottom or right:
+        return np.asarray(
+            cv2.copyMakeBorder(rgb_u8, 0, bottom, 0, right, cv2.BORDER_REPLICATE), dtype=np.uint8
+        )
+    return np.ascontiguousarray(rgb_u8)
 
 
 def _concat_arguments(listed: Path, joined: Path) -> Sequence[str]:

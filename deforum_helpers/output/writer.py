@@ -288,60 +288,6 @@ class RunWriter:
         return self.run.video_path
 
 
-OutputWriter = Callable[[RunWriter], list[OutputFile]]
-
-
-def _settings(writer: RunWriter) -> list[OutputFile]:
-    return [output_file("settings", writer.run.settings_path)]
-
-
-def _subtitles(writer: RunWriter) -> list[OutputFile]:
-    if not writer.options.deforum_save_gen_info_as_srt:
-        return []
-    path = write_subtitles(writer.plan, writer.options, writer.run, writer.frame_numbers)
-    return [output_file("subtitles", path, writer.frames)]
-
-
-def _frames(writer: RunWriter) -> list[OutputFile]:
-    return [output_file("frame", writer.run.frame_path(frame), 1) for frame in writer.frame_numbers]
-
-
-def _depth_maps(writer: RunWriter) -> list[OutputFile]:
-    if not writer.settings.save_depth_maps:
-        return []
-    return [output_file("depth", writer.run.depth_path(frame), 1) for frame in writer.frame_numbers]
-
-
-def _preview(writer: RunWriter) -> list[OutputFile]:
-    path = writer.run.preview_path
-    return [output_file("preview_video", path)] if path.exists() else []
-
-
-def _gif(writer: RunWriter) -> list[OutputFile]:
-    if writer.video is None or not writer.settings.make_gif:
-        return []
-    write_gif(
-        writer.video,
-        writer.run.gif_path,
-        writer.plan.fps,
-        find_ffmpeg(writer.options.deforum_ffmpeg_location),
-    )
-    return [output_file("gif", writer.run.gif_path, writer.frames)]
-
-
-# Kind of output -> function that completes its files and returns their entries, called when all frames are on disk.
-# The order is that of the manifest. The video contains the subtitles, and the GIF is made from the video.
-WRITERS: dict[str, OutputWriter] = {
-    "settings": _settings,
-    "subtitles": _subtitles,
-    "frame": _frames,
-    "depth": _depth_maps,
-    "preview_video": _preview,
-    "video": RunWriter.write_video,
-    "gif": _gif,
-}
-
-
 class Background(Generic[T]):
     """A bounded queue and the thread that works it off: calls `work` with each item, in order, off the render thread.
 
@@ -405,3 +351,57 @@ class Background(Generic[T]):
                 self._work(item)
             except BaseException as error:
                 self._error = error
+
+
+OutputWriter = Callable[[RunWriter], list[OutputFile]]
+
+
+def _settings(writer: RunWriter) -> list[OutputFile]:
+    return [output_file("settings", writer.run.settings_path)]
+
+
+def _subtitles(writer: RunWriter) -> list[OutputFile]:
+    if not writer.options.deforum_save_gen_info_as_srt:
+        return []
+    path = write_subtitles(writer.plan, writer.options, writer.run, writer.frame_numbers)
+    return [output_file("subtitles", path, writer.frames)]
+
+
+def _frames(writer: RunWriter) -> list[OutputFile]:
+    return [output_file("frame", writer.run.frame_path(frame), 1) for frame in writer.frame_numbers]
+
+
+def _depth_maps(writer: RunWriter) -> list[OutputFile]:
+    if not writer.settings.save_depth_maps:
+        return []
+    return [output_file("depth", writer.run.depth_path(frame), 1) for frame in writer.frame_numbers]
+
+
+def _preview(writer: RunWriter) -> list[OutputFile]:
+    path = writer.run.preview_path
+    return [output_file("preview_video", path)] if path.exists() else []
+
+
+def _gif(writer: RunWriter) -> list[OutputFile]:
+    if writer.video is None or not writer.settings.make_gif:
+        return []
+    write_gif(
+        writer.video,
+        writer.run.gif_path,
+        writer.plan.fps,
+        find_ffmpeg(writer.options.deforum_ffmpeg_location),
+    )
+    return [output_file("gif", writer.run.gif_path, writer.frames)]
+
+
+# Kind of output -> function that completes its files and returns their entries, called when all frames are on disk.
+# The order is that of the manifest. The video contains the subtitles, and the GIF is made from the video.
+WRITERS: dict[str, OutputWriter] = {
+    "settings": _settings,
+    "subtitles": _subtitles,
+    "frame": _frames,
+    "depth": _depth_maps,
+    "preview_video": _preview,
+    "video": RunWriter.write_video,
+    "gif": _gif,
+}

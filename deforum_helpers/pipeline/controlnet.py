@@ -23,12 +23,12 @@ from deforum_helpers.image.files import check_image_file
 from deforum_helpers.media.footage import Selection, VideoInfo, inspect_video, selection_problem
 from deforum_helpers.media.image_sequences import ENDINGS, is_animated, is_image_sequence
 from deforum_helpers.pipeline import messages
+from deforum_helpers.pipeline.host_facts import HostFacts
 from deforum_helpers.render.plan import Plan
 from deforum_helpers.settings import ControlNetUnit, Settings
 from deforum_helpers.settings.modes import is_moved
 
 if TYPE_CHECKING:
-    from deforum_helpers.pipeline.host_facts import HostFacts
     from deforum_helpers.pipeline.input_files import Downloads
 
 # With a shorter side below this, a control image hardly shows any edges.

@@ -28,14 +28,9 @@ from deforum_helpers.output.kinds import KINDS, VIDEO
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, read_manifest, write_manifest
 from deforum_helpers.output.paths import Run
 from deforum_helpers.pipeline import messages
-from deforum_helpers.pipeline.extra_outputs import (
-    interpolates,
-    interpolates_upscaled,
-    slow_mo_amount,
-    upscales,
-)
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.host_options import Options
+from deforum_helpers.settings.modes import interpolates, interpolates_upscaled, slow_mo_amount, upscales
 
 # Holds the digest of the settings that the images in its folder were made with.
 RECORD = ".made_for"

@@ -22,10 +22,15 @@ from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.checks import (
     ability_problems,
     depth_warnings,
+    disk_bytes,
+    disk_problems,
     engine_warnings,
     face_problems,
+    file_problems,
     lora_problems,
     lora_warnings,
+    mask_warnings,
+    plan_problems,
     prompt_warnings,
     unread_warnings,
 )
@@ -35,14 +40,7 @@ from deforum_helpers.pipeline.controlnet import (
     control_warnings,
     unread_numbers,
 )
-from deforum_helpers.pipeline.host_facts import (
-    HostFacts,
-    disk_bytes,
-    disk_problems,
-    file_problems,
-    mask_warnings,
-    plan_problems,
-)
+from deforum_helpers.pipeline.host_facts import HostFacts
 from deforum_helpers.pipeline.input_files import (
     Downloads,
     Inputs,

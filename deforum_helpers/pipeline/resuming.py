@@ -1,4 +1,4 @@
-"""Where a stopped run continues, and the warnings about it."""
+"""Where a stopped run continues, the parts of its state that its frames give back, and the warnings about it."""
 
 from __future__ import annotations
 
@@ -127,16 +127,6 @@ def restore_reference(state: State, context: RenderContext, frame: Callable[[int
     return state
 
 
-def _reference_before_diffusion(
-    key: KeyFrame, place: int, context: RenderContext, start: Image
-) -> ColorReference | None:
-    """Return the reference that a key frame takes from the previous frame after its camera move."""
-    work = WorkingImage(image=start, reference=None, start=start)
-    for stage in key.stages[: place + 1]:
-        work = STAGES[stage](work, key, context)
-    return work.reference
-
-
 def restore_memory(state: State, context: RenderContext, frame: Callable[[int], Image]) -> State:
     """Return `state` with the scene memory rebuilt from the last frame of each step.
 
@@ -187,6 +177,16 @@ def _state_at(plan: Plan, done: int, saved: ResumeState | None, run: Run, engine
     place = plan.key_frames[steps].index if steps < len(plan.key_frames) else done
     flow = saved.state.flow if saved and saved.frames_done == place else None
     return State(steps, frame_image(run, plan.video_index(place - 1), engine) if place else None, None, flow)
+
+
+def _reference_before_diffusion(
+    key: KeyFrame, place: int, context: RenderContext, start: Image
+) -> ColorReference | None:
+    """Return the reference that a key frame takes from the previous frame after its camera move."""
+    work = WorkingImage(image=start, reference=None, start=start)
+    for stage in key.stages[: place + 1]:
+        work = STAGES[stage](work, key, context)
+    return work.reference
 
 
 def _start_warning(start: Start, saved: ResumeState | None, plan: Plan, run: Run) -> str:

@@ -159,7 +159,7 @@ class OutputSettings:
         tab="Output",
         label="Upscale",
         used_when=_VIDEO,
-        used_in="pipeline/extra_outputs.py",
+        used_in="settings/modes.py",
     )
     r_upscale_factor: str = setting(
         "x2",
@@ -168,7 +168,7 @@ class OutputSettings:
         label="Upscale factor",
         choices=UPSCALE_FACTORS,
         used_when=_UPSCALED,
-        used_in="pipeline/extra_outputs.py",
+        used_in="pipeline/postproduction.py",
     )
     r_upscale_model: str = setting(
         "realesr-animevideov3",
@@ -222,7 +222,7 @@ class OutputSettings:
         tab=_INTERPOLATION,
         label="Slow-Mo",
         used_when=_INTERPOLATED,
-        used_in="pipeline/extra_outputs.py",
+        used_in="settings/modes.py",
     )
     frame_interpolation_slow_mo_amount: int = setting(
         2,
@@ -233,7 +233,7 @@ class OutputSettings:
         step=1,
         unit="x",
         used_when=is_on("frame_interpolation_slow_mo_enabled"),
-        used_in="pipeline/extra_outputs.py",
+        used_in="settings/modes.py",
     )
     frame_interpolation_keep_imgs: bool = setting(
         False,
@@ -249,5 +249,5 @@ class OutputSettings:
         tab=_INTERPOLATION,
         label="Use upscaled frames",
         used_when=_INTERPOLATED & _UPSCALED,
-        used_in="pipeline/extra_outputs.py",
+        used_in="settings/modes.py",
     )

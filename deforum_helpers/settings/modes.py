@@ -134,8 +134,14 @@ reads_end_image = asks(is_set("end_image_path"))
 has_ending = asks(situations.HAS_ENDING)
 # Frames are rendered from the last to the first.
 is_reversed = asks(is_on("reverse_generation"))
+# A second video of upscaled frames is made.
+upscales = asks(is_on("r_upscale_video"))
+# A video with interpolated frames is made; the second predicate: from the upscaled frames.
+interpolates = asks(not_("frame_interpolation_engine", "None"))
+interpolates_upscaled = asks(is_on("frame_interpolation_use_upscaled"))
 
 _has_transitions = asks(is_used("prompt_transition"))
+_slows_down = asks(is_on("frame_interpolation_slow_mo_enabled"))
 
 
 def transition(settings: Settings) -> str:
@@ -151,3 +157,8 @@ def cadence(settings: Settings) -> int:
 def distribution(settings: Settings) -> str:
     """Return the distribution of key frames."""
     return settings.keyframe_distribution if is_moved(settings) else "Off"
+
+
+def slow_mo_amount(settings: Settings) -> int | None:
+    """Return the factor by which the interpolated video is slowed down, or None."""
+    return settings.frame_interpolation_slow_mo_amount if _slows_down(settings) else None

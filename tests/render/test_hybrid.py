@@ -340,7 +340,7 @@ def test_people_are_saved(
     tmp_path: Path, steps: str, monkeypatch: pytest.MonkeyPatch, kind: str, pngs: int, videos: int
 ) -> None:
     monkeypatch.setattr("deforum_helpers.pipeline.sources.make_finder", lambda purpose, device: LeftHalf())
-    monkeypatch.setattr("deforum_helpers.pipeline.host_facts.missing_feature", lambda purpose: None)
+    monkeypatch.setattr("deforum_helpers.models.segmentation.missing_feature", lambda purpose: None)
     changes = {"video_init_path": steps, "hybrid_composite": "Normal", "hybrid_generate_human_masks": kind}
     folder = rendered(tmp_path, Copyist(), **changes).outdir / "human_masks"
     masks = sorted(folder.glob("*.png"))

@@ -27,7 +27,7 @@ from deforum_helpers.output import writer as writer_module
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.manifest import Manifest, read_manifest
 from deforum_helpers.output.paths import Run
-from deforum_helpers.pipeline.extra_outputs import extra_pixels, missing_networks
+from deforum_helpers.pipeline.checks import extra_pixels, missing_networks
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.postproduction import RECORD
 from deforum_helpers.pipeline.prepare import Prepared
