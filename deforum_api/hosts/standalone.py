@@ -144,8 +144,11 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
         made.append(_engine(engine, flags))
         return made[-1]
 
+    def engine_made() -> Engine | None:
+        return made[-1] if made else None
+
     def state() -> dict[str, Any]:
-        return health(facts, made[-1] if made else None)
+        return health(facts, engine_made())
 
     queue = make_queue(
         facts,
@@ -153,7 +156,7 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
         store,
         limits,
         checks,
-        executor=_executor(facts, engine, flags),
+        executor=_executor(facts, engine, engine_made, flags),
         flag=lambda name, default: getattr(flags, name, default),
     )
     both = flags.deforum_api or not flags.deforum_simple_api
@@ -307,7 +310,9 @@ def _engine(name: str, flags: Namespace) -> Any:
     )
 
 
-def _executor(facts: HostFacts, engine: str, flags: Namespace) -> RayExecutor | None:
+def _executor(
+    facts: HostFacts, engine: str, engine_made: Callable[[], Engine | None], flags: Namespace
+) -> RayExecutor | None:
     settings = ray_settings(flags)
     if settings is None:
         return None
@@ -319,7 +324,7 @@ def _executor(facts: HostFacts, engine: str, flags: Namespace) -> RayExecutor | 
         parts=model_parts(flags),
         offload=flags.deforum_offload,
     )
-    return RayExecutor(settings, setup, local_executor(facts))
+    return RayExecutor(settings, setup, local_executor(facts, engine_made))
 
 
 def _start_run_now(flags: Namespace, queue: JobQueue, server: Server) -> None:

@@ -227,7 +227,7 @@ class WorkerStatus(BaseModel):
 
     id: str
     node: str = Field(..., description="Name of its machine.")
-    device: str = Field(..., description="cpu, cuda:0, ...")
+    device: str = Field(..., description="cpu, cuda:0, ...; empty before its first job.")
     memory: WorkerMemory
     model: str = Field(..., description="Checkpoint or engine of its newest job; empty before its first one.")
     job: str | None = Field(..., description="Id of the job that it renders.")

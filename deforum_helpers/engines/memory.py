@@ -16,17 +16,18 @@ from typing import Any, Literal, Protocol, runtime_checkable
 def device_memory(device: str) -> tuple[int, int]:
     """Return the total and the used bytes of a device; 0 where they are unknown.
 
-    On a GPU "used" counts all programs, on a CPU the resident memory of this process. Loads nothing: before the first
-    job has loaded torch, those of a GPU are unknown.
+    On a GPU "used" counts all programs, on a CPU or a Mac the resident memory of this process. Loads nothing: before
+    the first job has loaded torch, those of a GPU are unknown.
     """
-    return _gpu_memory(device) if device.startswith("cuda") else _process_memory()
+    kind = device.partition(":")[0]
+    return _gpu_memory(kind, device) if kind in ("cuda", "xpu") else _process_memory()
 
 
-def _gpu_memory(device: str) -> tuple[int, int]:
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
+def _gpu_memory(kind: str, device: str) -> tuple[int, int]:
+    module = getattr(sys.modules.get("torch"), kind, None)
+    if module is None or not module.is_initialized():
         return 0, 0
-    free, total = torch.cuda.mem_get_info(device)
+    free, total = module.mem_get_info(device)
     return int(total), int(total - free)
 
 

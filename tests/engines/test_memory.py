@@ -29,6 +29,7 @@ from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.diffusion import autoencoder as autoencoder_module
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 from deforum_helpers.engines.diffusion.residency import Residency, memory_needs, weight_bytes
+from deforum_helpers.engines.diffusion.stored_weights import Stored, StoredLinear
 from deforum_helpers.engines.memory import (
     RESERVED_BYTES,
     WORKSPACE,
@@ -324,6 +325,38 @@ class TestNeeds:
         plan = plan_memory(found, total - 600_000_000, total)  # a desktop and the libraries have the rest
         assert (plan.mode, plan.fits) == (mode, True)
         assert RESERVED_BYTES < plan.peak <= total - 600_000_000
+
+
+def stored_linear(form: str, rows: int = 256, columns: int = 512) -> StoredLinear:
+    """Return a layer with random weights in 8 bits or GGUF blocks, which computes in bfloat16."""
+    width = columns
+    if form not in ("int8", "float8_e4m3fn"):
+        gguf = pytest.importorskip("gguf")
+        weights, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[form]]
+        width = columns // weights * size
+    generator = torch.Generator().manual_seed(1)
+    data = torch.randint(0, 100, (rows, width), dtype=torch.int8, generator=generator)
+    scale = torch.ones(rows, 1) if width == columns else None
+    return StoredLinear(Stored(data, form, scale, (rows, columns)), None, torch.bfloat16)
+
+
+@pytest.mark.parametrize("form", ["int8", "float8_e4m3fn", "Q8_0", "Q4_K", "Q5_K", "IQ4_XS"])
+def test_a_stored_layer_is_counted_at_what_it_decodes_its_weights_to(form: str) -> None:
+    layer = stored_linear(form)
+    found = counted(layer, lambda: layer(torch.zeros(1, 512, dtype=torch.bfloat16)))
+    assert found * 0.995 <= layer.decoding_bytes <= found * 2.5
+    assert layer.decoding_bytes > 4 * weight_bytes([layer])
+
+
+def test_the_largest_decoded_layer_is_part_of_the_needs(tiny: Tiny) -> None:
+    model = DiffusionEngine(str(tiny("flux2-klein")), device="cpu")._model(None, None)
+    modules = model.modules_by_role()
+    plain = memory_needs(modules, (64, 64), 8, 1)
+    for role, path in (("network", "proj_out"), ("text", "model.norm")):
+        module: Any = modules[role][0]  # type: ignore[index]
+        module.set_submodule(path, stored_linear("int8"))
+    found, decoding = memory_needs(modules, (64, 64), 8, 1), stored_linear("int8").decoding_bytes
+    assert (found.sampling - plain.sampling, found.encoding - plain.encoding) == (decoding, decoding)
 
 
 class Moves(torch.nn.Module):

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 
+from deforum_helpers.engines.diffusion.stored_weights import StoredLinear
 from deforum_helpers.engines.memory import (
     TILE_PX,
     MemoryNeeds,
@@ -74,14 +75,22 @@ def memory_needs(
         autoencoder=weight_bytes([vae]),
         layer=largest,
         encoding=max((_encoding(module) for module in modules["text"]), default=0),
-        sampling=sampling_bytes(network.config, cells, batch, patch, network.dtype.itemsize),
+        sampling=sampling_bytes(network.config, cells, batch, patch, network.dtype.itemsize)
+        + _decoding_layer(network),
         decoding=decoding_bytes(vae.config, width * height, vae.dtype.itemsize),
         tile=decoding_bytes(vae.config, TILE_PX * TILE_PX, vae.dtype.itemsize),
     )
 
 
 def _encoding(text_encoder: Any) -> int:
-    return encoding_bytes(text_encoder.config.to_dict(), text_encoder.dtype.itemsize)
+    activations = encoding_bytes(text_encoder.config.to_dict(), text_encoder.dtype.itemsize)
+    return activations + _decoding_layer(text_encoder)
+
+
+def _decoding_layer(network: torch.nn.Module) -> int:
+    """Return the bytes that the largest of the layers whose weights are stored decodes its own to."""
+    stored = (layer for layer in network.modules() if isinstance(layer, StoredLinear))
+    return max((layer.decoding_bytes for layer in stored), default=0)
 
 
 class Residency:

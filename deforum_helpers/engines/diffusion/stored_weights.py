@@ -20,6 +20,8 @@ from deforum_helpers.models.weights.recognition import GGUF, SCALES, UNREAD, Mod
 
 _FLOATS_OF_8_BITS = {"float8_e4m3fn": torch.float8_e4m3fn, "float8_e5m2": torch.float8_e5m2}
 _8_BITS = {**_FLOATS_OF_8_BITS, "int8": torch.int8}
+# Bytes of the float32 numbers that one weight becomes on its way, at the peak.
+_DECODING_8_BITS, _DECODING_BLOCKS = 4, 11
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Stored:
         if self.scale is None:
             return values.to(dtype)
         rows, groups = self.scale.shape
-        grouped = values.float().reshape(rows, groups, -1) * self.scale.unsqueeze(-1)
+        grouped = values.float().reshape(rows, groups, -1)
+        grouped *= self.scale.unsqueeze(-1)  # in place: the largest layers have 100 million numbers
         return grouped.reshape(self.shape).to(dtype)
 
 
@@ -118,6 +121,12 @@ class StoredLinear(torch.nn.Linear):
         self.weight = _parameter(stored)
         self.register_buffer("weight_scale", stored.scale, persistent=False)
         self.register_parameter("bias", bias)
+
+    @property
+    def decoding_bytes(self) -> int:
+        """Bytes that the layer needs beside its stored weights while it runs: those it decodes them to."""
+        on_the_way = _DECODING_8_BITS if self._form in _8_BITS else _DECODING_BLOCKS
+        return self.in_features * self.out_features * (on_the_way + self.compute_dtype.itemsize)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return the layer's output for (..., in)."""
