@@ -130,6 +130,7 @@ def model_memory(engine: object) -> dict[str, Any] | None:
         return None
     return {
         "offload": plan.mode,
+        "precision": plan.precision,
         "tiled": plan.tiled,
         "peak_bytes": plan.peak,
         "fits": plan.fits,

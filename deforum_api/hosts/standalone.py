@@ -307,6 +307,7 @@ def _engine(name: str, flags: Namespace) -> Any:
         allow_download=flags.allow_download,
         parts=model_parts(flags),
         offload=flags.deforum_offload,
+        precision=flags.deforum_precision,
     )
 
 
@@ -323,6 +324,7 @@ def _executor(
         facts.output_root,
         parts=model_parts(flags),
         offload=flags.deforum_offload,
+        precision=flags.deforum_precision,
     )
     return RayExecutor(settings, setup, local_executor(facts, engine_made))
 

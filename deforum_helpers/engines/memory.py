@@ -47,6 +47,13 @@ MODES: tuple[OffloadMode, ...] = ("none", "model", "streamed")
 AUTO = "auto"
 OFFLOAD_CHOICES = (AUTO, *MODES)
 
+# How the weights of a model's blocks are kept: as they were loaded, or in 8 bits, floats or integers.
+Precision = Literal["native", "fp8", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("native", "fp8", "int8")
+PRECISION_CHOICES = (AUTO, *PRECISIONS)
+# Columns of a row that share a factor in 8 bits; a row of another width has one factor.
+GROUP = 128
+
 # Activations at the peak of a network, in values per cell (or token, or pixel) and per channel of its first layer.
 # Counted on the device `meta` with attention that stores no matrix; tests/engines/test_memory.py counts them again.
 UNET_VALUES = 26.1
@@ -112,12 +119,14 @@ class MemoryPlan:
         tiled: whether the VAE works on one tile at a time.
         peak: estimated bytes at the peak.
         fits: whether they are free; True where that is not known.
+        precision: how the weights are kept.
     """
 
     mode: OffloadMode
     tiled: bool
     peak: int
     fits: bool = True
+    precision: Precision = "native"
 
 
 @runtime_checkable
@@ -162,6 +171,31 @@ def plan_memory(
     chosen = next((one for one in modes if needs.peak(one, tiled) <= free), modes[-1])
     peak = needs.peak(chosen, tiled)
     return MemoryPlan(chosen, tiled, peak, peak <= free)
+
+
+def factors_of(columns: int) -> int:
+    """Return how many factors, of four bytes each, a row of a matrix in 8 bits has."""
+    return columns // GROUP if columns % GROUP == 0 else 1
+
+
+def fitting_precision(
+    native: MemoryNeeds, eight_bits: MemoryNeeds, total: int | None, mode: OffloadMode | None = None
+) -> Precision:
+    """Return "int8" where only weights in 8 bits spare the device the slow streaming; else "native".
+
+    The choice changes images a little, so it depends on the memory that the device has, not on what is free just now.
+
+    Args:
+        native, eight_bits: of the model with its weights as loaded, and with those of its blocks in 8 bits.
+        total: bytes of the device, None = unknown, as on a CPU.
+        mode: the mode that was asked for, None = any.
+    """
+    modes = MODES[:2] if mode is None else (mode,)
+
+    def fits(needs: MemoryNeeds) -> bool:
+        return any(needs.peak(one, tiled) <= total for one in modes for tiled in (False, True))  # type: ignore[operator]
+
+    return "native" if total is None or fits(native) or not fits(eight_bits) else "int8"
 
 
 def lower_plan(plan: MemoryPlan, needs: MemoryNeeds, decoding: bool) -> MemoryPlan | None:

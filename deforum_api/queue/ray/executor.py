@@ -276,6 +276,7 @@ class RayExecutor:
                 "make_engine": setup.make_engine,
                 "parts": asdict(setup.parts),
                 "offload": setup.offload,
+                "precision": setup.precision,
             },
         }
 
