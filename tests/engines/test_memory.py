@@ -644,6 +644,23 @@ class TestPrecision:
         assert (inked - plain).abs().max() > 1e-4
         assert torch.equal(draw(engine, request_for(steps=1)), plain)
 
+    @pytest.mark.gpu
+    @pytest.mark.parametrize("precision", ["int8", "fp8"])
+    @pytest.mark.parametrize("kind", ["sdxl", "flux2-klein"])
+    def test_gpu_weights_in_8_bits(
+        self, tiny: Tiny, request_for: RequestMaker, kind: str, precision: str
+    ) -> None:
+        def drawn(offload: str, precision: str) -> Any:
+            engine = DiffusionEngine(str(tiny(kind)), device="cuda", offload=offload, precision=precision)
+            return draw(engine, request_for(steps=2))
+
+        plain = drawn("none", "native")
+        found = drawn("none", precision)
+        assert not torch.equal(found, plain)
+        assert (found - plain).abs().mean() < 0.1 * plain.std()
+        for offload in ("model", "streamed"):
+            assert torch.equal(drawn(offload, precision), found)
+
     def test_unknown_precisions_are_refused(self, tiny: Tiny) -> None:
         with refuses(UnknownName, "unknown_choice", "fp8"):
             make_engine("diffusers", checkpoint=str(tiny("sd1")), device="cpu", precision="fp4")
