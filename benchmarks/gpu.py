@@ -28,7 +28,7 @@ from deforum_helpers.engines.memory import AUTO
 from deforum_helpers.engines.names import samplers, schedulers
 from deforum_helpers.image.types import Depth, Image
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.models.depth.base import DepthEstimator
+from deforum_helpers.models.depth.estimators import DepthEstimator
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.prepare import HostFacts, prepare
 from deforum_helpers.settings.host_options import VIDEO_ENCODERS

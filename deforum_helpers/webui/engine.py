@@ -20,7 +20,7 @@ from deforum_helpers.image.convert import from_bytes, resized
 from deforum_helpers.image.types import Image
 from deforum_helpers.models.devices import runs_networks
 from deforum_helpers.webui import messages, pages
-from deforum_helpers.webui.features import check_faces
+from deforum_helpers.webui.facts import check_faces
 from deforum_helpers.webui.generation import (
     CheckpointReplaced,
     Ending,
