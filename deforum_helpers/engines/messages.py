@@ -171,7 +171,7 @@ MEMORY_TILED = Message(
 MEMORY_IN_8_BITS = Message(
     "memory_in_8_bits",
     "{device} has too little memory for the model as it is, so the weights of its blocks are kept in 8 bits "
-    "({precision}), which changes images a little.",
+    "({precision}), which changes images a little; the option precision with the value native keeps them as they are.",
 )
 MEMORY_SCARCE = Message(
     "memory_scarce",
