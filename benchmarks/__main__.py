@@ -37,7 +37,10 @@ MODULES = {
     "sound": "benchmarks.sound",
     "picture": "benchmarks.picture",
     "farm": "benchmarks.farm",
-    **{f"gpu-{name}": "benchmarks.gpu" for name in ("chain", "turbo", "sd15", "klein", "sdxl")},
+    **{
+        f"gpu-{name}": "benchmarks.gpu"
+        for name in ("chain", "turbo", "sd15", "klein", "sdxl", "klein-int8", "video")
+    },
     "gpu-batch": "benchmarks.lockstep",
 }
 # They take many minutes each, or need a GPU, so they run only when named; "gpu" names all rows of a GPU.

@@ -17,18 +17,21 @@ from typing import Any
 
 import torch
 
-from benchmarks import gpu_models
+from benchmarks import gpu_models, video
 from benchmarks.loop import GivenDepth
 from benchmarks.rows import Row
 from deforum_helpers.core.progress import CancelToken, Progress
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine, GenerateRequest
 from deforum_helpers.engines.diffusion.loading import LoadedModel
+from deforum_helpers.engines.memory import AUTO
 from deforum_helpers.engines.names import samplers, schedulers
 from deforum_helpers.image.types import Depth, Image
+from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.depth.estimators import DepthEstimator
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.prepare import HostFacts, prepare
+from deforum_helpers.settings.host_options import VIDEO_ENCODERS
 
 # Set by `--tiny`.
 TINY = False
@@ -136,8 +139,9 @@ class ModelRow:
         make: makes the model on a device; tiny if asked.
         settings: beside `COMMON`.
         side_px: side of the frames.
-        bar_ms: limit of a frame.
+        bar_ms: limit of a frame, None = there is none.
         frames: frames that are timed.
+        precision: of the model's weights, one of `memory.PRECISION_CHOICES`.
     """
 
     NAME: str
@@ -145,9 +149,10 @@ class ModelRow:
     make: Callable[[torch.device, bool], LoadedModel]
     settings: Mapping[str, Any]
     side_px: int
-    bar_ms: float
+    bar_ms: float | None
     frames: int = 60
     warm_up: int = 8
+    precision: str = AUTO
 
     def run(self) -> list[Row]:
         """Return for each way of evaluation the time of a frame, and the share of generating."""
@@ -167,7 +172,9 @@ class ModelRow:
         size = {"W": side_px, "H": side_px, "max_frames": warm_up + frames}
         began = time.perf_counter()
         with compiling(choice):
-            engine = Timed(gpu_models.engine_with(lambda device: self.make(device, TINY), device()))
+            engine = Timed(
+                gpu_models.engine_with(lambda device: self.make(device, TINY), device(), self.precision)
+            )
             ms = run_frames(engine, {**size, **self.settings}, _depth_model, warm_up)
         generating_ms = engine.mean_ms(warm_up)
         total_s = time.perf_counter() - began
@@ -230,8 +237,33 @@ class ChainRow:
         return rows
 
 
-GPU_ROWS: Mapping[str, ChainRow | ModelRow] = {
+@dataclass(frozen=True)
+class VideoRow:
+    """The row of NVENC beside x264."""
+
+    NAME: str = "gpu-video"
+    BAR: str = "NVENC beside x264 at the same crf and preset: time and size of a frame of 512x512"
+
+    def run(self) -> list[Row]:
+        """Return both, with the trial that comes before NVENC."""
+        if missing := not_here(self.NAME):
+            return missing
+        frames = video.moving_frames()[: 5 if TINY else video.FRAMES]
+        rows = []
+        for encoder in VIDEO_ENCODERS:
+            with tempfile.TemporaryDirectory() as folder:
+                path, began = Path(folder, "video.mp4"), time.perf_counter()
+                found = video.through_the_pipe(find_ffmpeg(None), path, frames, encoder)
+                ms = (time.perf_counter() - began) * 1000 / len(frames)
+                kilobytes = path.stat().st_size / 1000 / len(frames)
+            label = f"{encoder}{', replaced by x264' if found else ''}"
+            rows += [Row(f"{label}, per frame", ms), Row(f"{label}, kB per frame", kilobytes)]
+        return rows
+
+
+GPU_ROWS: Mapping[str, ChainRow | ModelRow | VideoRow] = {
     "gpu-chain": ChainRow(),
+    "gpu-video": VideoRow(),
     "gpu-turbo": ModelRow(
         "gpu-turbo",
         "<= 3 ms per frame of 512x512: SD-turbo's network, 1 step, no CFG, tiny autoencoder",
@@ -257,6 +289,16 @@ GPU_ROWS: Mapping[str, ChainRow | ModelRow] = {
         512,
         150.0,
         frames=24,
+    ),
+    "gpu-klein-int8": ModelRow(
+        "gpu-klein-int8",
+        "gpu-klein with the weights of its blocks in int8: what decoding them costs",
+        lambda device, tiny: gpu_models.klein_model(device, tiny=tiny),
+        {"steps": 4, "strength_schedule": "0:(0)", "cfg_scale_schedule": "0:(1)", "sampler": "Euler"},
+        512,
+        None,
+        frames=16,
+        precision="int8",
     ),
     "gpu-sdxl": ModelRow(
         "gpu-sdxl",

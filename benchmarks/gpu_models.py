@@ -23,6 +23,7 @@ from deforum_helpers.engines.diffusion.loading import (
     prepare_vae,
     scheduler_config,
 )
+from deforum_helpers.engines.memory import AUTO
 from deforum_helpers.models.depth import depth_name
 from deforum_helpers.models.depth.estimators import SceneDepth
 from deforum_helpers.models.depth.models import CONVENTIONS, TransformersModel
@@ -175,9 +176,11 @@ def klein_model(device: torch.device, *, tiny: bool) -> LoadedModel:
     return LoadedModel(family, autoencoder_of(vae), {"transformer": network, "vae": vae})
 
 
-def engine_with(make: Callable[[torch.device], LoadedModel], device: torch.device) -> DiffusionEngine:
-    """Return the diffusion engine with a model made in code."""
-    engine = DiffusionEngine(str(MODEL_FOLDER), device=str(device))
+def engine_with(
+    make: Callable[[torch.device], LoadedModel], device: torch.device, precision: str = AUTO
+) -> DiffusionEngine:
+    """Return the diffusion engine with a model made in code, in one of `memory.PRECISION_CHOICES`."""
+    engine = DiffusionEngine(str(MODEL_FOLDER), device=str(device), precision=precision)
     engine._loaded = ((engine._describe(None).location, None), make(device))
     return engine
 

@@ -11,7 +11,7 @@ from deforum_api.hosts import messages
 from deforum_api.hosts.webui_flags import preload
 from deforum_api.http.security import split_list
 from deforum_api.queue.ray.settings import RaySettings, address_problem, ray_problem
-from deforum_helpers.engines.memory import AUTO, OFFLOAD_CHOICES
+from deforum_helpers.engines.memory import AUTO, OFFLOAD_CHOICES, PRECISION_CHOICES
 from deforum_helpers.engines.part_options import add_part_options, model_parts, part_words
 from deforum_helpers.engines.registry import declared, default_engine, lacks_checkpoint, own_engines
 
@@ -72,6 +72,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         choices=OFFLOAD_CHOICES,
         help="parts of the model that leave the memory of the device while others work: none, model = the text "
         "encoders, streamed = all layers but the one at work; by default as needed",
+    )
+    add(
+        "--deforum-precision",
+        default=AUTO,
+        choices=PRECISION_CHOICES,
+        help="weights of the model's blocks: native = as loaded, fp8 or int8 = in 8 bits, which takes half the memory "
+        "and changes images a little; by default native where it fits",
     )
     add("--deforum-outdir", default="outputs", metavar="DIR", help="folder for all outputs")
     _add_worker_flags(add)

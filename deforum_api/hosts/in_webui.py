@@ -21,6 +21,7 @@ from deforum_api.http.security import access_of
 from deforum_api.queue.checks.processes import CheckerPool
 from deforum_api.queue.checks.request import prepared_job
 from deforum_api.queue.errors import StoreUnavailable
+from deforum_api.queue.executors import LocalExecutor
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.logs import write_log_file, write_own_log
 from deforum_api.queue.record import ANIMATION
@@ -28,6 +29,7 @@ from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
 from deforum_api.queue.submission import HANG_AFTER_S, Limits
 from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.core.files.scratch import remove_abandoned
+from deforum_helpers.engines.memory import device_memory
 from deforum_helpers.output.paths import IMAGES_FOLDER
 from deforum_helpers.output.runs import remove_unused_claims
 from deforum_helpers.pipeline.prepare import Prepared
@@ -141,11 +143,18 @@ def host_queue() -> JobQueue:
         store=store,
         limits=limits,
         roots=_roots,
+        executor=LocalExecutor(_device, memory=device_memory),
         webhooks=webhooks,
         uploads=uploads,
     )
     threading.Thread(target=_park_at_exit, args=(queue,), name="deforum-exit").start()
     return queue
+
+
+def _device() -> str:
+    from deforum_helpers.webui.engine import host_device
+
+    return str(host_device())
 
 
 def _roots() -> tuple[Path, Path]:

@@ -90,16 +90,28 @@ def make_queue(
         store=kept,
         limits=limits,
         roots=lambda: roots,
-        executor=executor or local_executor(facts, in_lockstep),
+        executor=executor or local_executor(facts, lambda: render.made, in_lockstep),
         webhooks=webhooks,
         uploads=uploads,
     )
 
 
-def local_executor(facts: HostFacts, in_lockstep: int = 1) -> LocalExecutor:
-    """Return the executor that renders in this process, `in_lockstep` jobs at the same time."""
-    memory = partial(device_memory, facts.device)
-    return LocalExecutor(facts.device, facts.model or facts.engine, memory, in_lockstep)
+def local_executor(
+    facts: HostFacts, engine: Callable[[], Engine | None] = lambda: None, in_lockstep: int = 1
+) -> LocalExecutor:
+    """Return the executor that renders in this process, `in_lockstep` jobs at the same time.
+
+    Args:
+        facts: of the host.
+        engine: returns the engine, which knows its device; None before the first job.
+        in_lockstep: see `LocalExecutor`.
+    """
+
+    def device() -> str:
+        made = engine()
+        return "" if made is None else str(made.device)
+
+    return LocalExecutor(device, facts.model or facts.engine, device_memory, in_lockstep)
 
 
 def make_webhooks(flag: Flag, roots: Roots) -> Webhooks:
@@ -173,6 +185,7 @@ def model_memory(engine: object) -> dict[str, Any] | None:
         return None
     return {
         "offload": plan.mode,
+        "precision": plan.precision,
         "tiled": plan.tiled,
         "peak_bytes": plan.peak,
         "fits": plan.fits,

@@ -145,8 +145,11 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
         made.append(_engine(engine, flags))
         return made[-1]
 
+    def engine_made() -> Engine | None:
+        return made[-1] if made else None
+
     def state() -> dict[str, Any]:
-        return health(facts, made[-1] if made else None)
+        return health(facts, engine_made())
 
     queue = make_queue(
         facts,
@@ -154,7 +157,7 @@ def build(flags: Namespace, engine: str) -> tuple[JobQueue, FastAPI]:
         store,
         limits,
         checks,
-        executor=_executor(facts, engine, flags),
+        executor=_executor(facts, engine, engine_made, flags),
         flag=lambda name, default: getattr(flags, name, default),
     )
     both = flags.deforum_api or not flags.deforum_simple_api
@@ -305,10 +308,13 @@ def _engine(name: str, flags: Namespace) -> Any:
         allow_download=flags.allow_download,
         parts=model_parts(flags),
         offload=flags.deforum_offload,
+        precision=flags.deforum_precision,
     )
 
 
-def _executor(facts: HostFacts, engine: str, flags: Namespace) -> RayExecutor | None:
+def _executor(
+    facts: HostFacts, engine: str, engine_made: Callable[[], Engine | None], flags: Namespace
+) -> RayExecutor | None:
     settings = ray_settings(flags)
     if settings is None:
         return None
@@ -319,8 +325,9 @@ def _executor(facts: HostFacts, engine: str, flags: Namespace) -> RayExecutor | 
         facts.output_root,
         parts=model_parts(flags),
         offload=flags.deforum_offload,
+        precision=flags.deforum_precision,
     )
-    return RayExecutor(settings, setup, local_executor(facts))
+    return RayExecutor(settings, setup, local_executor(facts, engine_made))
 
 
 def _start_run_now(flags: Namespace, queue: JobQueue, server: Server) -> None:

@@ -227,7 +227,7 @@ class WorkerStatus(BaseModel):
 
     id: str
     node: str = Field(..., description="Name of its machine.")
-    device: str = Field(..., description="cpu, cuda:0, ...")
+    device: str = Field(..., description="cpu, cuda:0, ...; empty before its first job.")
     memory: WorkerMemory
     model: str = Field(..., description="Checkpoint or engine of its newest job; empty before its first one.")
     job: str | None = Field(..., description="Id of the job that it renders.")
@@ -309,6 +309,9 @@ class ModelMemory(BaseModel):
     """Where the parts of the loaded model are kept."""
 
     offload: str = Field(..., description="none, model or streamed: the parts that leave the device.")
+    precision: str = Field(
+        "native", description="native, fp8 or int8: how the weights of the model's blocks are kept."
+    )
     tiled: bool = Field(..., description="Whether the VAE works on tiles.")
     peak_bytes: int = Field(..., description="Estimated memory of the device at the peak.")
     fits: bool = Field(..., description="Whether that was free when the model was loaded.")

@@ -35,7 +35,7 @@ class WorkerInfo:
     Args:
         id: name of the worker, unique among those of its server and the same after a restart.
         node: name of its machine.
-        device: "cpu", "cuda:0", ...
+        device: "cpu", "cuda:0", ...; "" before it is known.
         memory_total, memory_used: bytes of its device; on a CPU, of the machine and of the worker's process; 0 = not
             known.
         model: checkpoint or engine of its newest job; "" before its first one.
@@ -258,25 +258,25 @@ class LocalExecutor:
     """The one worker of this process, or several threads of it for jobs in lockstep.
 
     Args:
-        device: that it renders on.
+        device: returns the device that it renders on; "" while that is not known.
         model: its checkpoint, or its engine.
-        memory: returns total and used bytes of the device.
+        memory: returns total and used bytes of a device.
         in_lockstep: how many jobs run at the same time, on workers "local", "local-2", ... They share the model and the
             size of their images; a job that does not fit waits until they have ended, and those behind it wait too.
     """
 
     def __init__(
         self,
-        device: str = "cpu",
+        device: Callable[[], str] = lambda: "cpu",
         model: str = "",
-        memory: Callable[[], tuple[int, int]] = lambda: (0, 0),
+        memory: Callable[[str], tuple[int, int]] = lambda device: (0, 0),
         in_lockstep: int = 1,
     ) -> None:
-        self._memory = memory
+        self._device, self._memory = device, memory
         self._table = WorkerTable(model)
         for number in range(1, in_lockstep + 1):
             name = LOCAL_WORKER if number == 1 else f"{LOCAL_WORKER}-{number}"
-            self._table.join(WorkerInfo(name, platform.node(), device))
+            self._table.join(WorkerInfo(name, platform.node(), ""))
         self._model = model
         self._in_lockstep = in_lockstep > 1
         self._lock = threading.Lock()
@@ -291,8 +291,14 @@ class LocalExecutor:
         self._changed = changed
 
     def workers(self) -> tuple[WorkerInfo, ...]:
-        total, used = self._memory()
-        return tuple(replace(worker, memory_total=total, memory_used=used) for worker in self._table.all())
+        return self._with_device(self._table.all())
+
+    def _with_device(self, workers: Iterable[WorkerInfo]) -> tuple[WorkerInfo, ...]:
+        device = self._device()
+        total, used = self._memory(device)
+        return tuple(
+            replace(worker, device=device, memory_total=total, memory_used=used) for worker in workers
+        )
 
     def lacks(self) -> tuple[str, ...]:
         return ()
@@ -329,12 +335,12 @@ class LocalExecutor:
         """A thread cannot be ended."""
 
     def drain(self, worker_id: str) -> WorkerInfo:
-        return self._table.drain(worker_id)
+        return self._with_device([self._table.drain(worker_id)])[0]
 
     def undrain(self, worker_id: str) -> WorkerInfo:
         worker = self._table.undrain(worker_id)
         self._changed()
-        return worker
+        return self._with_device([worker])[0]
 
     def close(self, timeout: float) -> None:
         """The worker ends with its thread."""

@@ -78,6 +78,11 @@ class OwnRenderer:
                 self._engine = self._make_engine()
             return self._engine
 
+    @property
+    def made(self) -> Engine | None:
+        """The engine, None before the first job."""
+        return self._engine
+
     def _place(self) -> AbstractContextManager[Engine]:
         """Return a context with the engine for one job."""
         engine = self.engine()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deforum_helpers.cli import messages
 from deforum_helpers.core.progress_line import ProgressLine
-from deforum_helpers.engines.memory import AUTO, OFFLOAD_CHOICES
+from deforum_helpers.engines.memory import AUTO, OFFLOAD_CHOICES, PRECISION_CHOICES
 from deforum_helpers.engines.part_options import add_part_options
 from deforum_helpers.engines.registry import own_engines
 
@@ -115,6 +115,13 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         default=AUTO,
         help="parts of the model that leave the memory of the device while others work: none, model = the text "
         "encoders, streamed = all layers but the one at work (default: as needed)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISION_CHOICES,
+        default=AUTO,
+        help="weights of the model's blocks: native = as loaded, fp8 or int8 = in 8 bits, which takes half the memory "
+        "and changes images a little (default: native where it fits)",
     )
     parser.add_argument(
         "--workers",

@@ -79,6 +79,7 @@ def _loaded_engine(options: argparse.Namespace, line: ProgressLine) -> Engine:
         allow_download=options.allow_download,
         parts=model_parts(options),
         offload=options.offload,
+        precision=options.precision,
     )
 
 
@@ -141,6 +142,7 @@ def _workers(options: argparse.Namespace) -> dict[str, Any]:
         options.allow_download,
         parts=model_parts(options),
         offload=options.offload,
+        precision=options.precision,
     )
     return {
         "more_workers": process_workers(choice, options.workers - 1),
@@ -158,6 +160,7 @@ def _resume_command(path: Path, bar: RunProgress, options: argparse.Namespace) -
         words += [f"--{name}", str(value)] if value else []
     words += part_words(model_parts(options))
     words += ["--offload", options.offload] if options.offload != AUTO else []
+    words += ["--precision", options.precision] if options.precision != AUTO else []
     words += ["--workers", str(options.workers)] if options.workers > 1 else []
     return shlex.join([*words, "--allow-download"] if options.allow_download else words)
 

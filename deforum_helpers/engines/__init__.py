@@ -23,6 +23,7 @@ def make_engine(
     device: str | None = None,
     parts: ModelParts = NO_PARTS,
     offload: str = AUTO,
+    precision: str = AUTO,
 ) -> Engine:
     """Return the engine `name`; its model is loaded for the first request.
 
@@ -32,7 +33,8 @@ def make_engine(
             id.
         allow_download: whether a hub id, or a file's missing configuration, may be downloaded.
         device: "cpu", "cuda", ...; None takes the best one.
-        offload: one of `memory.OFFLOAD_CHOICES`; read by engines that take a checkpoint.
+        offload, precision: one of `memory.OFFLOAD_CHOICES` and of `memory.PRECISION_CHOICES`; read by engines that
+            take a checkpoint.
         parts: components that replace those of the checkpoint, or complete it.
 
     Raises:
@@ -43,5 +45,5 @@ def make_engine(
     if engine.takes_checkpoint and checkpoint is None:
         raise ModelError(messages.CHECKPOINT_REQUIRED(engine=name))
     assert engine.make is not None
-    more = {"parts": parts, "offload": offload} if engine.takes_checkpoint else {}
+    more = {"parts": parts, "offload": offload, "precision": precision} if engine.takes_checkpoint else {}
     return engine.make(checkpoint, allow_download, device, **more)

@@ -263,8 +263,9 @@ class DeclaredEngine:
         title: what sentences call it.
         abilities: what it can do.
         make: loads it, from a checkpoint, whether it may be downloaded, and a device, None = the best there is; if it
-            takes a checkpoint, also from `parts`, the components that replace the checkpoint's, and `offload`, one of
-            `memory.OFFLOAD_CHOICES`. None for an engine that a host makes.
+            takes a checkpoint, also from `parts`, the components that replace the checkpoint's, `offload` and
+            `precision`, of `memory.OFFLOAD_CHOICES` and `memory.PRECISION_CHOICES`. None for an engine that
+            a host makes.
         takes_checkpoint: whether it generates with a checkpoint, and so needs one.
     """
 

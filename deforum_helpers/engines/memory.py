@@ -16,17 +16,18 @@ from typing import Any, Literal, Protocol, runtime_checkable
 def device_memory(device: str) -> tuple[int, int]:
     """Return the total and the used bytes of a device; 0 where they are unknown.
 
-    On a GPU "used" counts all programs, on a CPU the resident memory of this process. Loads nothing: before the first
-    job has loaded torch, those of a GPU are unknown.
+    On a GPU "used" counts all programs, on a CPU or a Mac the resident memory of this process. Loads nothing: before
+    the first job has loaded torch, those of a GPU are unknown.
     """
-    return _gpu_memory(device) if device.startswith("cuda") else _process_memory()
+    kind = device.partition(":")[0]
+    return _gpu_memory(kind, device) if kind in ("cuda", "xpu") else _process_memory()
 
 
-def _gpu_memory(device: str) -> tuple[int, int]:
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
+def _gpu_memory(kind: str, device: str) -> tuple[int, int]:
+    module = getattr(sys.modules.get("torch"), kind, None)
+    if module is None or not module.is_initialized():
         return 0, 0
-    free, total = torch.cuda.mem_get_info(device)
+    free, total = module.mem_get_info(device)
     return int(total), int(total - free)
 
 
@@ -45,6 +46,13 @@ OffloadMode = Literal["none", "model", "streamed"]
 MODES: tuple[OffloadMode, ...] = ("none", "model", "streamed")
 AUTO = "auto"
 OFFLOAD_CHOICES = (AUTO, *MODES)
+
+# How the weights of a model's blocks are kept: as they were loaded, or in 8 bits, floats or integers.
+Precision = Literal["native", "fp8", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("native", "fp8", "int8")
+PRECISION_CHOICES = (AUTO, *PRECISIONS)
+# Columns of a row that share a factor in 8 bits; a row of another width has one factor.
+GROUP = 128
 
 # Activations at the peak of a network, in values per cell (or token, or pixel) and per channel of its first layer.
 # Counted on the device `meta` with attention that stores no matrix; tests/engines/test_memory.py counts them again.
@@ -116,12 +124,14 @@ class MemoryPlan:
         tiled: whether the VAE works on one tile at a time.
         peak: estimated bytes at the peak.
         fits: whether they are free; True where that is not known.
+        precision: how the weights are kept.
     """
 
     mode: OffloadMode
     tiled: bool
     peak: int
     fits: bool = True
+    precision: Precision = "native"
 
 
 @runtime_checkable
@@ -166,6 +176,31 @@ def plan_memory(
     chosen = next((one for one in modes if needs.peak(one, tiled) <= free), modes[-1])
     peak = needs.peak(chosen, tiled)
     return MemoryPlan(chosen, tiled, peak, peak <= free)
+
+
+def factors_of(columns: int) -> int:
+    """Return how many factors, of four bytes each, a row of a matrix in 8 bits has."""
+    return columns // GROUP if columns % GROUP == 0 else 1
+
+
+def fitting_precision(
+    native: MemoryNeeds, eight_bits: MemoryNeeds, total: int | None, mode: OffloadMode | None = None
+) -> Precision:
+    """Return "int8" where only weights in 8 bits spare the device the slow streaming; else "native".
+
+    The choice changes images a little, so it depends on the memory that the device has, not on what is free just now.
+
+    Args:
+        native, eight_bits: of the model with its weights as loaded, and with those of its blocks in 8 bits.
+        total: bytes of the device, None = unknown, as on a CPU.
+        mode: the mode that was asked for, None = any.
+    """
+    modes = MODES[:2] if mode is None else (mode,)
+
+    def fits(needs: MemoryNeeds) -> bool:
+        return any(needs.peak(one, tiled) <= total for one in modes for tiled in (False, True))  # type: ignore[operator]
+
+    return "native" if total is None or fits(native) or not fits(eight_bits) else "int8"
 
 
 def lower_plan(plan: MemoryPlan, needs: MemoryNeeds, decoding: bool) -> MemoryPlan | None:

@@ -157,6 +157,11 @@ MEMORY_TILED = Message(
     "The memory of {device} ran out in the VAE; the image is generated again with a VAE that works on tiles, which "
     "changes images by less than the eye sees. Offload mode: {mode!r}.",
 )
+MEMORY_IN_8_BITS = Message(
+    "memory_in_8_bits",
+    "{device} has too little memory for the model as it is, so the weights of its blocks are kept in 8 bits "
+    "({precision}), which changes images a little; the option precision with the value native keeps them as they are.",
+)
 MEMORY_SCARCE = Message(
     "memory_scarce",
     "The model may not fit: the offload mode {mode!r} needs about {peak:.1f} GB, and {free:.1f} GB of {device} are "

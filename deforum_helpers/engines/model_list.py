@@ -10,9 +10,10 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ from deforum_helpers.engines.memory import (
     TILE_PX,
     MemoryNeeds,
     MemoryPlan,
+    Precision,
     decoding_bytes,
     encoding_bytes,
+    factors_of,
+    fitting_precision,
     pixels_per_cell,
     plan_memory,
     sampling_bytes,
@@ -84,6 +88,8 @@ _PARTS = (
 _PATCHED_BY_CONFIGURATION: frozenset[Kind] = frozenset(
     {"sd3", "sana", "sana-sprint", "pixart-sigma", "lumina2"}
 )
+# Names of the matrices that `stored_weights.quantize` brings to 8 bits: in numbered blocks, and no embeddings.
+_BLOCK_MATRIX = re.compile(r"\.\d+\.(?!.*embed\w*\.weight$).*weight$")
 # Channels of the first layers of networks in files, which have no configuration.
 _UNET, _VAE = {"block_out_channels": [320]}, {"block_out_channels": [128]}
 
@@ -208,8 +214,9 @@ def _of_file(path: Path, machine: Machine, sha256: Callable[[Path], str] | None)
     plan, size_px = None, 0
     if file.component == "checkpoint" and file.family in ("sd", "sdxl") and path.suffix == SAFETENSORS:
         size_px = _usual_size(file.family)
-        needs = _needs_of_file(safetensors_header(path), file.family, size_px, machine)
-        plan = _planned(needs, machine)
+        plan = _planned(
+            partial(_needs_of_file, safetensors_header(path), file.family, size_px, machine), machine
+        )
     return ListedModel(
         path,
         TITLES[file.family] if file.component == "checkpoint" and file.family else title_of(file),
@@ -227,8 +234,8 @@ def _of_folder(folder: Path, machine: Machine) -> ListedModel:
     kind, components = folder_components(folder)
     headers = {name: _component_header(folder / name) for name in components if "tokenizer" not in name}
     size_px = _usual_size(kind)
+    needs = partial(_needs_of_folder, folder, kind, headers, size_px, machine)
     network = next(name for name in ("transformer", "unet") if name in headers)
-    needs = _needs_of_folder(folder, kind, headers, size_px, machine)
     own = _card_licence(folder)
     return ListedModel(
         folder,
@@ -246,10 +253,13 @@ def _usual_size(kind: Kind) -> int:
     return 512 if kind == "sd" else 1024
 
 
-def _planned(needs: MemoryNeeds, machine: Machine) -> MemoryPlan:
+def _planned(needs_in: Callable[[Precision], MemoryNeeds], machine: Machine) -> MemoryPlan:
+    """Return where a model would be kept, by its needs in each precision."""
     if machine.device != "cpu":
-        return plan_memory(needs, machine.free, machine.total)
-    peak = needs.peak("none")
+        precision = fitting_precision(needs_in("native"), needs_in("int8"), machine.total)
+        plan = plan_memory(needs_in(precision), machine.free, machine.total)
+        return replace(plan, precision=precision)
+    peak = needs_in("native").peak("none")
     return MemoryPlan("none", False, peak, machine.free is None or peak <= machine.free)
 
 
@@ -260,8 +270,27 @@ def _component_header(folder: Path) -> dict[str, TensorHeader]:
     return {name: tensor for path in full or files for name, tensor in safetensors_header(path).items()}
 
 
-def _values(tensors: Iterator[TensorHeader] | Sequence[TensorHeader]) -> int:
-    return sum(math.prod(tensor.shape) for tensor in tensors)
+@dataclass(frozen=True)
+class _Weights:
+    """Bytes of tensors: all, the largest one, and what the largest matrix in 8 bits decodes to."""
+
+    total: int
+    largest: int
+    decoded: int
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, TensorHeader], value: int, precision: Precision) -> _Weights:
+        """Return those of `tensors`, of `value` bytes each number unless it is in 8 bits."""
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        counts = {name: math.prod(shape) for name, shape in shapes.items()}
+        eight_bits = {
+            name: counts[name] + 4 * shape[0] * factors_of(shape[1])
+            for name, shape in shapes.items()
+            if precision != "native" and len(shape) == 2 and _BLOCK_MATRIX.search(name)
+        }
+        sizes = [eight_bits.get(name, value * count) for name, count in counts.items()]
+        decoded = (counts[name] * (4 + value) for name in eight_bits)
+        return cls(sum(sizes), max(sizes, default=0), max(decoded, default=0))
 
 
 def _needs_of_folder(
@@ -270,25 +299,29 @@ def _needs_of_folder(
     headers: Mapping[str, Mapping[str, TensorHeader]],
     size_px: int,
     machine: Machine,
+    precision: Precision = "native",
 ) -> MemoryNeeds:
     configs = {name: read_json(folder / name / "config.json") for name in headers}
     value, texts = machine.value_bytes, [name for name in headers if name.startswith("text_encoder")]
     vae_value = 4 if configs["vae"].get("force_upcast", False) else value
     network = next(name for name in ("transformer", "unet") if name in headers)
-    moved = [tensor for name in (*texts, network) for tensor in headers[name].values()]
+    weights = {name: _Weights.of(headers[name], value, precision) for name in (*texts, network)}
     return MemoryNeeds(
-        text=value * sum(_values(list(headers[name].values())) for name in texts),
-        network=value * _values(list(headers[network].values())),
-        autoencoder=vae_value * _values(list(headers["vae"].values())),
-        layer=value * max((math.prod(tensor.shape) for tensor in moved), default=0),
-        encoding=max((encoding_bytes(configs[name], value) for name in texts), default=0),
+        text=sum(weights[name].total for name in texts),
+        network=weights[network].total,
+        autoencoder=_Weights.of(headers["vae"], vae_value, "native").total,
+        layer=max(one.largest for one in weights.values()),
+        encoding=max(
+            (encoding_bytes(configs[name], value) + weights[name].decoded for name in texts), default=0
+        ),
         sampling=sampling_bytes(
             configs[network],
             (size_px // pixels_per_cell(configs["vae"])) ** 2,
             1 if _guides_itself(folder, kind, configs[network]) else 2,
             int(configs[network].get("patch_size", 2)) if kind in _PATCHED_BY_CONFIGURATION else 2,
             value,
-        ),
+        )
+        + weights[network].decoded,
         decoding=decoding_bytes(configs["vae"], size_px**2, vae_value),
         tile=decoding_bytes(configs["vae"], TILE_PX**2, vae_value),
     )
@@ -301,21 +334,26 @@ def _guides_itself(folder: Path, kind: Kind, network: Mapping[str, Any]) -> bool
 
 
 def _needs_of_file(
-    tensors: Mapping[str, TensorHeader], kind: Kind, size_px: int, machine: Machine
+    tensors: Mapping[str, TensorHeader],
+    kind: Kind,
+    size_px: int,
+    machine: Machine,
+    precision: Precision = "native",
 ) -> MemoryNeeds:
     """Return the needs of a Stable Diffusion checkpoint; its text encoders are all that no name marks."""
     value = machine.value_bytes
     vae_value = 4 if kind == "sdxl" else value  # as their published configurations say
-    parts: dict[str, list[TensorHeader]] = {"text": [], "network": [], "autoencoder": []}
+    parts: dict[str, dict[str, TensorHeader]] = {"text": {}, "network": {}, "autoencoder": {}}
     for name, tensor in tensors.items():
-        parts[next((part for start, part in _PARTS if name.startswith(start)), "text")].append(tensor)
-    moved = (*parts["text"], *parts["network"])
+        parts[next((part for start, part in _PARTS if name.startswith(start)), "text")][name] = tensor
+    text, network = (_Weights.of(parts[part], value, precision) for part in ("text", "network"))
     return MemoryNeeds(
-        text=value * _values(parts["text"]),
-        network=value * _values(parts["network"]),
-        autoencoder=vae_value * _values(parts["autoencoder"]),
-        layer=value * max((math.prod(tensor.shape) for tensor in moved), default=0),
-        sampling=sampling_bytes(_UNET, (size_px // 8) ** 2, 2, 2, value),
+        text=text.total,
+        network=network.total,
+        autoencoder=_Weights.of(parts["autoencoder"], vae_value, "native").total,
+        layer=max(text.largest, network.largest),
+        encoding=text.decoded,
+        sampling=sampling_bytes(_UNET, (size_px // 8) ** 2, 2, 2, value) + network.decoded,
         decoding=decoding_bytes(_VAE, size_px**2, vae_value),
         tile=decoding_bytes(_VAE, TILE_PX**2, vae_value),
     )
@@ -412,4 +450,5 @@ def plan_words(plan: MemoryPlan | None) -> str:
     if plan is None:
         return ""
     words = ["yes" if plan.fits else "no", *([f"offload {plan.mode}"] if plan.mode != "none" else [])]
+    words += [f"weights in {plan.precision}"] if plan.precision != "native" else []
     return ", ".join([*words, *(["in tiles"] if plan.tiled else [])])

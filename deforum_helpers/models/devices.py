@@ -36,6 +36,11 @@ def best_device() -> torch.device:
     return torch.device(next((kind for kind, is_there in _ACCELERATORS.items() if is_there()), "cpu"))
 
 
+def runs_networks(device: torch.device) -> bool:
+    """Return whether networks of this program run on `device`, of whose kinds a host may know more."""
+    return device.type == "cpu" or device.type in _ACCELERATORS
+
+
 def network_dtype(device: torch.device, made_for: torch.dtype) -> torch.dtype:
     """Return the precision of a diffusion network's weights: float32 on the CPU, half precision elsewhere.
 

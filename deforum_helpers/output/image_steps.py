@@ -208,6 +208,7 @@ def encode_video(
         fps=fps,
         crf=options.deforum_ffmpeg_crf,
         preset=options.deforum_ffmpeg_preset,
+        encoder=options.deforum_ffmpeg_encoder,
         ffmpeg=find_ffmpeg(options.deforum_ffmpeg_location),
         settings_json=settings_json,
         audio=audio,

@@ -50,6 +50,10 @@ VIDEO_WITHOUT_FRAMES = Message("video_without_frames", "{work} failed: no frame 
 VIDEO_FRAMES_LOST = Message(
     "video_frames_lost", "{work} failed: {written} frames were written, but the file has {counted}."
 )
+NVENC_UNUSABLE = Message(
+    "nvenc_unusable",
+    "x264 encodes the video, because deforum_ffmpeg_encoder nvenc does not work here ({reason}).",
+)
 VIDEO_HUNG = Message("video_hung", "{work} failed: ffmpeg did not respond within {seconds:g} seconds.")
 VIDEO_ABORTED = Message("video_aborted", "{work} failed: the encoder was stopped.")
 

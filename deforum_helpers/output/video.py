@@ -5,6 +5,7 @@ The video of a run is encoded while its frames are made; a preview, the video of
 
 from __future__ import annotations
 
+import logging
 import math
 import subprocess
 import threading
@@ -33,18 +34,14 @@ from deforum_helpers.media.ffmpeg import (
 )
 from deforum_helpers.output import messages
 from deforum_helpers.output.audio import add_tracks, check_soundtrack
+from deforum_helpers.output.encoders import NVENC, X264, encoder_arguments, nvenc_fault
 from deforum_helpers.output.metadata import ffmetadata
+
+_log = logging.getLogger(__name__)
 
 WRITE_TIMEOUT_S = 300.0
 # Interval at which the watchdog checks for a hung write.
 WATCH_EVERY_S = 0.5
-
-# Players guess the color space of untagged videos by their size, which shifts colors.
-BT709_TAGS = (
-    *("-colorspace", "bt709", "-color_primaries", "bt709"),
-    *("-color_trc", "bt709", "-color_range", "tv"),
-)
-TO_BT709 = "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd"
 _WORK = "Encoding the video"
 _PREVIEW_WORK = "Encoding the preview video"
 
@@ -59,13 +56,16 @@ class VideoWriter:
         path: the video; its folder exists.
         width, height: size of every frame in pixels. The video of an odd size repeats the last column or row.
         fps: frames per second, > 0.
-        crf: x264 quality, 0 (lossless) to 51.
+        crf: quality, 0 (lossless) to 51.
         preset: x264 preset, ultrafast to veryslow.
+        encoder: one of `VIDEO_ENCODERS`; x264 takes the place of NVENC where that does not work.
         ffmpeg: path of the program, from `find_ffmpeg`.
         settings_json: settings to embed as the video's comment, "" = none.
         audio: local soundtrack; cut or padded with silence to the length of the video.
         audio_starts_s: position in the soundtrack, in seconds, that plays with the first frame.
         subtitles: srt file, which must be complete when `finish` is called.
+
+    `warnings` are sentences about another encoder than the one that was asked for.
 
     Raises:
         VideoError: the size or rate is invalid, or the soundtrack cannot be read.
@@ -81,6 +81,7 @@ class VideoWriter:
         fps: float,
         crf: int = 17,
         preset: str = "slow",
+        encoder: str = X264,
         ffmpeg: str,
         settings_json: str = "",
         audio: Path | None = None,
@@ -92,6 +93,11 @@ class VideoWriter:
         if audio is not None:
             check_soundtrack(audio, ffmpeg)
         self.path = path
+        self.warnings: tuple[str, ...] = ()
+        if encoder == NVENC and (fault := nvenc_fault(ffmpeg, _even(width), _even(height), crf, preset)):
+            encoder = X264
+            self.warnings = (messages.NVENC_UNUSABLE(reason=fault),)
+            _log.warning("%s", *self.warnings)
         self._shape = (height, width, 3)
         self._fps = float(fps)
         self._ffmpeg = ffmpeg
@@ -108,7 +114,7 @@ class VideoWriter:
             comment = self._scratch.path / "comment.txt"
             comment.write_text(ffmetadata(settings_json), encoding="utf-8")
             self._stderr: IO[bytes] = (self._scratch.path / "stderr.txt").open("w+b")
-        self._process = self._start_ffmpeg(comment, crf, preset)
+        self._process = self._start_ffmpeg(comment, encoder_arguments(encoder, crf, preset))
         # Monotonic time at which ffmpeg counts as hung, and the timeout in seconds; None = no call is pending.
         self._due: tuple[float, float] | None = None
         self._over = threading.Event()
@@ -193,7 +199,7 @@ class VideoWriter:
         with suppress(OSError):
             self._part.unlink(missing_ok=True)
 
-    def _start_ffmpeg(self, comment: Path, crf: int, preset: str) -> subprocess.Popen[bytes]:
+    def _start_ffmpeg(self, comment: Path, encoding: Sequence[str]) -> subprocess.Popen[bytes]:
         height, width = _even(self._shape[0]), _even(self._shape[1])
         raw = [
             "-f",
@@ -210,8 +216,7 @@ class VideoWriter:
             *(option for option in QUIET if option != "-nostdin"),
             *own_input(comment, "ffmetadata"),
             *("-protocol_whitelist", "pipe", *raw, "-i", "pipe:0"),
-            *("-map", "1:v:0", "-map_metadata", "0", "-vf", TO_BT709),
-            *("-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", str(crf), "-preset", preset, *BT709_TAGS),
+            *("-map", "1:v:0", "-map_metadata", "0", *encoding),
             *(*faststart, "-f", "mp4", f"file:{self._part.resolve()}"),
         ]
         try:

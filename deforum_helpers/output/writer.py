@@ -221,12 +221,18 @@ class RunWriter:
             fps=self.plan.fps,
             crf=options.deforum_ffmpeg_crf,
             preset=options.deforum_ffmpeg_preset,
+            encoder=options.deforum_ffmpeg_encoder,
             ffmpeg=find_ffmpeg(options.deforum_ffmpeg_location),
             settings_json=json.dumps(self._saved, ensure_ascii=False),
             audio=self._soundtrack,
             audio_starts_s=self._sound_starts_s,
             subtitles=self.run.srt_path if subtitles else None,
         )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know of the encoder of the video."""
+        return () if self._video is None else self._video.warnings
 
     @property
     def _backwards(self) -> bool:

@@ -24,6 +24,7 @@ from deforum_helpers.image.mask import as_image
 from deforum_helpers.media.extraction import read_record, record_path
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.segmentation.models import PERSON, Finder, make_finder
+from deforum_helpers.output.encoders import X264
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.output.image_steps import image_pieces
 from deforum_helpers.output.video import VideoWriter
@@ -85,6 +86,7 @@ def write_human_masks(
             fps=fps,
             crf=options.deforum_ffmpeg_crf,
             preset=options.deforum_ffmpeg_preset,
+            encoder=options.deforum_ffmpeg_encoder,
             ffmpeg=find_ffmpeg(options.deforum_ffmpeg_location),
         )
     try:
@@ -163,5 +165,6 @@ def _record(frames: Sequence[Path], kind: str, fps: float, options: Options) -> 
     """Return a record of everything the files depend on: names and sizes of the frames, kind, encoder."""
     sizes = [(path.name, path.stat().st_size) for path in frames]
     encoder = [fps, options.deforum_ffmpeg_crf, options.deforum_ffmpeg_preset]
+    encoder += [options.deforum_ffmpeg_encoder] if options.deforum_ffmpeg_encoder != X264 else []
     digest = hashlib.sha256(json.dumps(sizes).encode()).hexdigest()
     return json.dumps({"frames": digest, "kind": kind, "encoder": encoder})

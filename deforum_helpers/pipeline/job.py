@@ -264,6 +264,7 @@ class _Job:
             sound_starts_s=prepared.inputs.sound_starts_s,
             film_digest=self.film_digest,
         ) as film:
+            self.warnings += film.warnings
             try:
                 self._render(film, start, context)
             except (Cancelled, BlankFrame) as error:

@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,11 @@ class _Step:
 def film_digest(saved_settings: Mapping[str, Any], options: Options, plan_digest: str) -> str:
     """Return the digest of everything that the videos of a run depend on."""
     relevant = {name: value for name, value in saved_settings.items() if not name.startswith("resume_")}
-    content = json.dumps([relevant, asdict(options), plan_digest], sort_keys=True)
+    added = {each.name: each.default for each in fields(options) if each.metadata.get("since") == "here"}
+    chosen = {
+        name: value for name, value in asdict(options).items() if name not in added or value != added[name]
+    }
+    content = json.dumps([relevant, chosen, plan_digest], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

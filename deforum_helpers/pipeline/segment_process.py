@@ -68,6 +68,7 @@ class EngineChoice:
         return cls(**{**values, "parts": ModelParts.of(values["parts"])})
 
     offload: str = AUTO
+    precision: str = AUTO
 
 
 def process_workers(engine: EngineChoice, count: int) -> MoreWorkers:
@@ -209,6 +210,7 @@ def main() -> None:
             allow_download=choice.allow_download,
             device=choice.device,
             offload=choice.offload,
+            precision=choice.precision,
             parts=choice.parts,
         )
         worker = open_worker(order, facts, engine, parent.note_life)

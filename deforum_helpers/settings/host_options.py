@@ -22,6 +22,7 @@ X264_PRESETS = (
     "ultrafast",
 )
 
+VIDEO_ENCODERS = ("x264", "nvenc")
 
 MAX_PROBLEMS = 20
 PREVIEWS = ("Off", "On", "On, concurrent (don't pause generation)")
@@ -34,7 +35,8 @@ def option(default: Any, label: str = "", **bounds: Any) -> Any:
         default: the value if none was chosen.
         label: text beside it on the options page; empty = the option is set elsewhere.
         bounds: `low` and `high`, or `choices`, or `fixed` (only the host's own value); `program` with `fixed`: the
-            path of a program, which a job may name but which is never run.
+            path of a program, which a job may name but which is never run; `since="here"` for one that classic
+            Deforum did not have: at its default it is no part of a run's digest.
     """
     return field(default=default, metadata={"label": label, **bounds})
 
@@ -61,6 +63,12 @@ class Options:
     )
     deforum_ffmpeg_preset: str = option(
         "slow", "Speed of the video encoder; slower makes smaller files", choices=X264_PRESETS
+    )
+    deforum_ffmpeg_encoder: str = option(
+        "x264",
+        "Video encoder: x264 = on the processor, nvenc = on an NVIDIA GPU, or x264 where that does not work",
+        choices=VIDEO_ENCODERS,
+        since="here",
     )
     deforum_save_gen_info_as_srt: bool = option(
         False, "Save the parameters of each frame as subtitles (.srt)"

@@ -18,6 +18,7 @@ from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.registry import WEBUI
 from deforum_helpers.image.convert import from_bytes, resized
 from deforum_helpers.image.types import Image
+from deforum_helpers.models.devices import runs_networks
 from deforum_helpers.webui import messages, pages
 from deforum_helpers.webui.facts import check_faces
 from deforum_helpers.webui.generation import (
@@ -41,11 +42,12 @@ MAX_REPLACEMENTS = 5
 _LORA = re.compile(r"<(?:lora|lyco):([^:>]+)")
 
 
-def _device() -> torch.device:
+def host_device() -> torch.device:
+    """Return the host's device; the CPU where networks of this program do not run on that device."""
     from modules import devices
 
-    kind = torch.device(devices.get_optimal_device())
-    return kind if kind.type == "cuda" else torch.device("cpu")
+    device = torch.device(devices.get_optimal_device())
+    return device if runs_networks(device) else torch.device("cpu")
 
 
 @contextmanager
@@ -61,7 +63,7 @@ def exclusive_device(cancel: CancelToken) -> Iterator[torch.device]:
         restore = _unload()
         devices.torch_gc()
         try:
-            yield _device()
+            yield host_device()
         finally:
             restore()
 
@@ -76,7 +78,7 @@ class HostEngine:
     name = WEBUI.name
 
     def __init__(self) -> None:
-        self.device = _device()
+        self.device = host_device()
         self._selection = make_selection()
         selected = generation_options()
         self._options = {name: value for name, value in selected.items() if name not in MODEL_OPTIONS}

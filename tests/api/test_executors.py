@@ -5,15 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from deforum_api.hosts.own_host import local_executor, make_queue
 from deforum_api.hosts.unfinished import parked_sentences
 from deforum_api.queue.errors import UnknownId
 from deforum_api.queue.executors import LOCAL_WORKER, LocalExecutor, WorkerInfo, WorkerTable
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.record import Job
 from deforum_helpers.engines.memory import device_memory
+from deforum_helpers.pipeline.host_facts import own_facts
 from tests.api.fake_renderer import WAIT_S, Renderer
 
 JOB = Job("batch(1)-0", "batch(1)", 0, "{}", "null", 0.0, 0.0)
@@ -145,6 +150,26 @@ def test_a_drained_process_still_makes_motion_previews(jobs: JobQueue) -> None:
     until(lambda: jobs.job(preview.id).status == "SUCCEEDED")
 
 
+def test_the_device_of_this_process_is_that_of_its_engine(tmp_path: Path) -> None:
+    engine = SimpleNamespace(device="cuda:1")
+    made: list[Any] = []
+    executor = local_executor(own_facts("null", None, tmp_path), lambda: made[0] if made else None)
+    assert [worker.device for worker in executor.workers()] == [""]
+    made.append(engine)
+    assert [worker.device for worker in executor.workers()] == ["cuda:1"]
+    assert executor.drain(LOCAL_WORKER).device == "cuda:1"
+
+
+def test_a_server_tells_the_device_of_the_engine_that_it_made(tmp_path: Path) -> None:
+    queue = make_queue(own_facts("null", None, tmp_path), lambda: SimpleNamespace(device="xpu:0"))  # type: ignore[arg-type, return-value]
+    try:
+        assert [worker.device for worker in queue.workers()] == [""]
+        queue.runner.render.engine()  # type: ignore[attr-defined]
+        assert [worker.device for worker in queue.workers()] == ["xpu:0"]
+    finally:
+        assert queue.close(WAIT_S)
+
+
 def test_the_memory_of_the_process_and_of_a_gpu_without_torch() -> None:
     total, used = device_memory("cpu")
     assert 0 <= used <= total
@@ -160,7 +185,7 @@ class TestLockstep:
     """Which jobs this process renders at the same time."""
 
     def test_jobs_of_one_checkpoint_and_size_run_together(self) -> None:
-        executor = LocalExecutor("cpu", "base", in_lockstep=3)
+        executor = LocalExecutor(model="base", in_lockstep=3)
         assert [worker.id for worker in executor.workers()] == ["local", "local-2", "local-3"]
         for worker, job in (("local-2", of_size("a")), ("local", of_size("b", None))):
             assert executor.choose(worker, [job]) is job
@@ -181,7 +206,7 @@ class TestLockstep:
         ids=["size", "checkpoint", "vae", "tool", "lora"],
     )
     def test_another_job_waits_and_those_behind_it_do_not_overtake_it(self, other: Job) -> None:
-        executor = LocalExecutor("cpu", "base", in_lockstep=2)
+        executor = LocalExecutor(model="base", in_lockstep=2)
         executor.take("local", of_size("a"))
         assert executor.choose("local-2", [other, of_size("b")]) is None
         executor.free("local")

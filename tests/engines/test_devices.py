@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 import torch
 from diffusers.utils import torch_utils
+from torch.utils._pytree import tree_leaves
 
 from deforum_helpers.core.library_environment import MPS_FALLBACK, let_cpu_replace_missing_operators
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.diffusion import loading
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
+from deforum_helpers.engines.diffusion.residency import reader_of
 from deforum_helpers.models import devices
 from deforum_helpers.models.devices import best_device, is_out_of_memory, network_dtype
 from deforum_helpers.models.weights.checkpoints import ModelParts
@@ -165,6 +167,25 @@ def test_weights_in_eight_bits_are_streamed_too(
     )
     with WithoutFloat64(value=1.0):
         assert engine.generate(request_for(steps=1), CancelToken()).device == META
+
+
+@pytest.mark.usefixtures("device_without_float64")
+@pytest.mark.parametrize("kind", ["sdxl", "flux", "z-image"])
+def test_the_tokens_of_a_streamed_text_encoder_are_made_on_its_device(
+    tiny: Callable[[str], Path], request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Its weights are elsewhere, so that its own `device` would be a wrong place."""
+    stream_to_meta(monkeypatch)
+    engine = DiffusionEngine(str(tiny(kind)), device="meta", offload="streamed", memory=lambda device: None)
+    model = engine._model(None, None)
+    given: list[torch.Tensor] = []
+    for text_encoder in model.modules_by_role()["text"]:
+        reader_of(text_encoder).register_forward_pre_hook(
+            lambda module, args, kwargs: given.extend(tree_leaves((args, kwargs))), with_kwargs=True
+        )
+    with WithoutFloat64(value=1.0):
+        engine.generate(request_for(steps=1), CancelToken())
+    assert {leaf.device for leaf in given if isinstance(leaf, torch.Tensor)} == {META}
 
 
 def test_float64_would_be_seen() -> None:

@@ -13,6 +13,7 @@ import diffusers
 import pytest
 import torch
 import transformers
+from safetensors.torch import save_file
 from small_runs import prepared
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -27,15 +28,25 @@ from deforum_helpers.core.progress import CancelToken, Progress
 from deforum_helpers.core.registry import UnknownName
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.diffusion import autoencoder as autoencoder_module
+from deforum_helpers.engines.diffusion import engine as engine_module
 from deforum_helpers.engines.diffusion.autoencoder import autoencoder_of
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 from deforum_helpers.engines.diffusion.residency import Residency, memory_needs, weight_bytes
+from deforum_helpers.engines.diffusion.stored_weights import (
+    Stored,
+    StoredLinear,
+    block_layers,
+    in_eight_bits,
+)
 from deforum_helpers.engines.memory import (
+    MODES,
     RESERVED_BYTES,
     WORKSPACE,
     MemoryNeeds,
     MemoryPlan,
     OffloadMode,
+    Precision,
+    fitting_precision,
     lower_plan,
     plan_memory,
 )
@@ -91,6 +102,25 @@ class TestPlan:
             "none", False, needs(network=900).peak("none")
         )
         assert plan_memory(needs(), None, None, "model").mode == "model"
+
+    @pytest.mark.parametrize(
+        ("total", "mode", "expected"),
+        [
+            (24, None, "native"),
+            (7.5, None, "native"),  # in tiles
+            (5, None, "int8"),
+            (3, None, "native"),  # does not fit in 8 bits either
+            (5, "streamed", "native"),
+            (7, "none", "int8"),
+            (None, None, "native"),
+        ],
+    )
+    def test_8_bits_are_chosen_where_they_alone_spare_the_streaming(
+        self, total: float | None, mode: OffloadMode | None, expected: str
+    ) -> None:
+        native, eight_bits = needs(), needs(text=1.1, network=2.7)
+        found = fitting_precision(native, eight_bits, None if total is None else int(total * GB), mode)
+        assert found == expected
 
     def test_each_lower_plan_needs_less(self) -> None:
         plan: MemoryPlan | None = plan_memory(needs(), 24 * GB, 24 * GB)
@@ -385,6 +415,63 @@ class TestNeeds:
         assert RESERVED_BYTES < plan.peak <= total - 600_000_000
 
 
+def stored_linear(form: str, rows: int = 256, columns: int = 512) -> StoredLinear:
+    """Return a layer with random weights in 8 bits or GGUF blocks, which computes in bfloat16."""
+    width = columns
+    if form not in ("int8", "float8_e4m3fn"):
+        gguf = pytest.importorskip("gguf")
+        weights, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[form]]
+        width = columns // weights * size
+    generator = torch.Generator().manual_seed(1)
+    data = torch.randint(0, 100, (rows, width), dtype=torch.int8, generator=generator)
+    scale = torch.ones(rows, 1) if width == columns else None
+    return StoredLinear(Stored(data, form, scale, (rows, columns)), None, torch.bfloat16)
+
+
+@pytest.mark.parametrize("form", ["int8", "float8_e4m3fn", "Q8_0", "Q4_K", "Q5_K", "IQ4_XS"])
+def test_a_stored_layer_is_counted_at_what_it_decodes_its_weights_to(form: str) -> None:
+    layer = stored_linear(form)
+    found = counted(layer, lambda: layer(torch.zeros(1, 512, dtype=torch.bfloat16)))
+    assert found * 0.995 <= layer.decoding_bytes <= found * 2.5
+    assert layer.decoding_bytes > 4 * weight_bytes([layer])
+
+
+def test_the_largest_decoded_layer_is_part_of_the_needs(tiny: Tiny) -> None:
+    model = DiffusionEngine(str(tiny("flux2-klein")), device="cpu")._model(None, None)
+    modules = model.modules_by_role()
+    plain = memory_needs(modules, (64, 64), 8, 1)
+    for role, path in (("network", "proj_out"), ("text", "model.norm")):
+        module: Any = modules[role][0]  # type: ignore[index]
+        module.set_submodule(path, stored_linear("int8"))
+    found, decoding = memory_needs(modules, (64, 64), 8, 1), stored_linear("int8").decoding_bytes
+    assert (found.sampling - plain.sampling, found.encoding - plain.encoding) == (decoding, decoding)
+
+
+@pytest.mark.parametrize("kind", ["sdxl", "flux2-klein"])
+def test_needs_in_a_precision_are_those_of_the_model_in_it(tiny: Tiny, kind: str) -> None:
+    model = DiffusionEngine(str(tiny(kind)), device="cpu")._model(None, None)
+
+    def found(precision: Precision | None) -> MemoryNeeds:
+        return memory_needs(model.modules_by_role(), (64, 64), 8, 1, precision=precision)
+
+    native, eight_bits = found(None), found("int8")
+    assert found("native") == native
+    model.quantize("int8")
+    assert found(None) == found("int8") == eight_bits
+    assert found("native") == native
+    assert eight_bits.network < 0.7 * native.network
+
+
+def test_in_8_bits_klein_is_not_streamed_on_8_gigabytes(real: Real) -> None:
+    def found(precision: Precision) -> MemoryNeeds:
+        return memory_needs(real("klein-4b"), (1024, 1024), 8, 1, precision=precision)
+
+    total = 8 * 2**30
+    assert fitting_precision(found("native"), found("int8"), total) == "int8"
+    plan = plan_memory(found("int8"), total - 600_000_000, total)
+    assert (plan.mode, plan.fits) == ("model", True)
+
+
 class Moves(torch.nn.Module):
     """A network that notes where it is."""
 
@@ -451,6 +538,7 @@ class TestReports:
         found = health(facts, Forgetful())["memory"]
         assert found == {
             "offload": "model",
+            "precision": "native",
             "tiled": True,
             "peak_bytes": 7 * GB,
             "fits": True,
@@ -462,24 +550,31 @@ class TestReports:
     ) -> None:
         folder = str(tiny("sd1"))
         words = ["--ckpt", folder, "--deforum-offload", "streamed", "--deforum-outdir", str(tmp_path)]
+        words += ["--deforum-precision", "fp8"]
         engine = standalone._engine("diffusers", make_parser().parse_args(words))
-        assert engine._mode == "streamed"
-        choice = EngineChoice("diffusers", folder, device="cpu", offload="model")
-        assert make_engine(**vars(choice))._mode == "model"  # type: ignore[attr-defined]
+        assert (engine._mode, engine._precision) == ("streamed", "fp8")
+        choice = EngineChoice("diffusers", folder, device="cpu", offload="model", precision="int8")
+        chosen: Any = make_engine(**vars(choice))
+        assert (chosen._mode, chosen._precision) == ("model", "int8")
         made: list[dict[str, Any]] = []
         monkeypatch.setattr("deforum_helpers.engines.make_engine", lambda name, **more: made.append(more))
         settings = tmp_path / "settings.txt"
         settings.write_text('{"max_frames": 2}')
         command = ["run", str(settings), "--ckpt", folder, "--offload", "model", "--out", str(tmp_path)]
+        command += ["--precision", "int8"]
         with contextlib.suppress(AttributeError):  # there is no engine to render with
             main(command)
-        assert made[0]["offload"] == "model"
+        assert (made[0]["offload"], made[0]["precision"]) == ("model", "int8")
 
 
-def engine_with(folder: Path, free: float = 100, offload: str = "auto") -> DiffusionEngine:
+def engine_with(
+    folder: Path, free: float = 100, offload: str = "auto", precision: str = "auto"
+) -> DiffusionEngine:
     """Return an engine on the CPU that takes it for a device with `free` GB."""
     memory = DeviceMemory(int(free * GB), int(free * GB))
-    return DiffusionEngine(str(folder), device="cpu", offload=offload, memory=lambda device: memory)
+    return DiffusionEngine(
+        str(folder), device="cpu", offload=offload, precision=precision, memory=lambda device: memory
+    )
 
 
 def draw(engine: Any, request: Any) -> Any:
@@ -522,6 +617,120 @@ class TestModes:
     def test_unknown_modes_are_refused(self, tiny: Tiny) -> None:
         with refuses(UnknownName, "unknown_choice", "streamed"):
             make_engine("diffusers", checkpoint=str(tiny("sd1")), device="cpu", offload="sometimes")
+
+
+class TestPrecision:
+    @pytest.mark.parametrize(
+        ("kind", "precision"),
+        [
+            *((kind, "int8") for kind in MAKERS if kind not in VARIANTS),
+            ("sd1", "fp8"),
+            ("flux2-klein", "fp8"),
+        ],
+    )
+    def test_weights_in_8_bits_draw_nearly_the_same(
+        self, tiny: Tiny, request_for: RequestMaker, kind: str, precision: str
+    ) -> None:
+        plain = draw(engine_with(tiny(kind)), request_for(steps=1))
+        engine = engine_with(tiny(kind), precision=precision)
+        found = draw(engine, request_for(steps=1))
+        assert not torch.equal(found, plain)
+        assert (found - plain).abs().mean() < 0.05 * plain.std()
+        assert engine.memory_plan is not None
+        assert engine.memory_plan.precision == precision
+        assert engine.memory_notes == (), "it was asked for"
+        network = engine._model(None, None).network
+        assert all(isinstance(layer, StoredLinear) for _, layer in block_layers(network))
+
+    def test_the_stored_weights_are_the_nearest(self) -> None:
+        weight = torch.randn(6, 256, generator=torch.Generator().manual_seed(1))
+        weight[2], weight[3, 7] = 0.0, 50.0
+        for precision, error in (("int8", 1 / 254), ("fp8", 1 / 16)):
+            stored = in_eight_bits(weight, precision)  # type: ignore[arg-type]
+            found = stored.decoded(torch.float32)
+            assert stored.scale is not None
+            assert stored.scale.shape == (6, 2)
+            largest = weight.reshape(6, 2, 128).abs().amax(-1, keepdim=True)
+            off = (found - weight).abs().reshape(6, 2, 128)
+            limit = largest * error if precision == "int8" else weight.abs().reshape(6, 2, 128) * error
+            assert (off <= limit * 1.001 + 1e-3 * largest / 448).all()
+        assert in_eight_bits(weight[:, :100], "int8").decoded(torch.float32)[0, 0] != 0
+
+    def test_a_small_device_takes_8_bits_and_says_so_and_larger_images_change_no_smaller_ones(
+        self, tiny: Tiny, request_for: RequestMaker
+    ) -> None:
+        small, large = request_for(steps=1), request_for(steps=1, width_px=96, height_px=96)
+        folder = tiny("sd1")
+        native, eight_bits = (draw(engine_with(folder, precision=one), small) for one in ("native", "int8"))
+        probe = engine_with(folder)
+        model = probe._model(None, None)
+
+        def least(request: Any, precision: Precision) -> int:
+            needs = probe._needs(model, probe._canvas(model, request), precision)
+            return min(needs.peak(mode, tiled) for mode in MODES[:2] for tiled in (False, True))
+
+        between = (least(large, "int8") + least(large, "native")) // 2
+        assert least(small, "native") < between < least(large, "native"), "the sizes of this test"
+        engine = engine_with(folder, free=between / GB)
+        assert torch.equal(draw(engine, small), native)
+        assert engine.memory_notes == ()
+        draw(engine, large)
+        assert engine.memory_plan is not None
+        assert engine.memory_plan.precision == "int8"
+        assert [note.code for note in engine.memory_notes] == ["memory_in_8_bits"]  # type: ignore[attr-defined]
+        assert torch.equal(draw(engine, small), native)
+        tight = engine_with(folder, free=(least(small, "int8") + least(small, "native")) / 2 / GB)
+        assert torch.equal(draw(tight, small), eight_bits)
+
+    def test_a_lora_acts_on_it_and_leaves_no_trace(
+        self, tiny: Tiny, request_for: RequestMaker, tmp_path: Path
+    ) -> None:
+        pytest.importorskip("peft")
+        (tmp_path / "checkpoints").mkdir()
+        folder = tmp_path / "checkpoints" / "sd1"
+        folder.symlink_to(tiny("sd1"), target_is_directory=True)
+        (tmp_path / "Lora").mkdir()
+        layer = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
+        engine = engine_with(folder, precision="int8")
+        plain = draw(engine, request_for(steps=1))
+        weight = engine._model(None, None).network.get_submodule(layer).weight
+        lora = {
+            f"unet.{layer}.lora_A.weight": torch.randn(2, weight.shape[1]),
+            f"unet.{layer}.lora_B.weight": torch.randn(weight.shape[0], 2),
+        }
+        save_file(lora, str(tmp_path / "Lora" / "ink.safetensors"))
+        inked = draw(engine, request_for(steps=1, prompt="a hill<lora:ink:1>"))
+        assert (inked - plain).abs().max() > 1e-4
+        assert torch.equal(draw(engine, request_for(steps=1)), plain)
+
+    @pytest.mark.gpu
+    @pytest.mark.parametrize("precision", ["int8", "fp8"])
+    @pytest.mark.parametrize("kind", ["sdxl", "flux2-klein"])
+    def test_gpu_weights_in_8_bits(
+        self, tiny: Tiny, request_for: RequestMaker, kind: str, precision: str
+    ) -> None:
+        def drawn(offload: str, precision: str) -> Any:
+            engine = DiffusionEngine(str(tiny(kind)), device="cuda", offload=offload, precision=precision)
+            return draw(engine, request_for(steps=2))
+
+        plain = drawn("none", "native")
+        found = drawn("none", precision)
+        assert not torch.equal(found, plain)
+        assert (found - plain).abs().mean() < 0.1 * plain.std()
+        for offload in ("model", "streamed"):
+            assert torch.equal(drawn(offload, precision), found)
+
+    def test_unknown_precisions_are_refused(self, tiny: Tiny) -> None:
+        with refuses(UnknownName, "unknown_choice", "fp8"):
+            make_engine("diffusers", checkpoint=str(tiny("sd1")), device="cpu", precision="fp4")
+
+    def test_a_repeated_size_is_not_counted_again(
+        self, tiny: Tiny, request_for: RequestMaker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        engine = engine_with(tiny("sd1"))
+        draw(engine, request_for(steps=1))
+        monkeypatch.setattr(engine_module, "memory_needs", lambda *_, **__: pytest.fail("counted again"))
+        draw(engine, request_for(steps=1))
 
 
 class TestOutOfMemory:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,21 @@ def test_files_and_folders_are_told_apart_without_loading(folder: Path) -> None:
         assert model.problem or model.size_bytes > 0
 
 
+@pytest.mark.parametrize("kind", ["sd1", "sdxl", "sd35", "flux2-klein", "flux"])
+def test_the_estimate_in_8_bits_is_that_of_the_loaded_model(tiny: Tiny, kind: str) -> None:
+    folder = tiny(kind)
+    components = model_list.folder_components(folder)[1]
+    headers = {
+        name: model_list._component_header(folder / name) for name in components if "token" not in name
+    }
+    found = model_list._needs_of_folder(folder, headers, 512, 2, CPU, "int8")
+    model = load_model(describe_checkpoint(str(folder)), torch.device("cpu"))
+    model.quantize("int8")
+    needs = memory_needs(model.modules_by_role(), (512, 512), 8, 2)
+    for amount in ("text", "network", "encoding", "sampling"):
+        assert getattr(found, amount) == pytest.approx(getattr(needs, amount), rel=0.05), amount
+
+
 @pytest.mark.parametrize("kind", MAKERS)
 def test_the_estimate_of_a_folder_is_that_of_the_loaded_model(tiny: Tiny, kind: str) -> None:
     found = model_list._listed(tiny(kind), CPU, None)
@@ -105,11 +121,20 @@ def test_a_model_card_names_the_licence(tiny: Tiny, tmp_path: Path) -> None:
 
 
 def test_what_fits_is_shown_with_its_mode() -> None:
-    needs = model_list.MemoryNeeds(2 * GB, 5 * GB, GB, sampling=GB, decoding=5 * GB, tile=GB // 2)
+    in_8_bits = model_list.MemoryNeeds(GB, 3 * GB, GB, sampling=GB, decoding=5 * GB, tile=GB // 2)
+    native = replace(in_8_bits, text=2 * GB, network=5 * GB)
+
+    def needs(precision: str) -> model_list.MemoryNeeds:
+        return native if precision == "native" else in_8_bits
+
     assert plan_words(model_list._planned(needs, Machine("cuda", 24 * GB, 24 * GB))) == "yes"
     assert (
         plan_words(model_list._planned(needs, Machine("cuda", 8 * GB, 8 * GB)))
         == "yes, offload model, in tiles"
+    )
+    assert (
+        plan_words(model_list._planned(needs, Machine("cuda", 6 * GB, 6 * GB)))
+        == "yes, offload model, weights in int8, in tiles"
     )
     assert plan_words(model_list._planned(needs, Machine("cuda", GB, GB))) == "no, offload streamed, in tiles"
     assert plan_words(model_list._planned(needs, Machine("cpu", None, None))) == "yes"

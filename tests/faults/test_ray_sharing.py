@@ -71,7 +71,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[actor.Re
     setup: dict[str, Any] = {"engine": "null", "checkpoint": None, "allow_download": False}
     setup["root"] = str(tmp_path)
     setup["make_engine"] = "deforum_helpers.engines:make_engine"
-    setup["offload"] = "auto"
+    setup["offload"] = setup["precision"] = "auto"
     yield actor.RenderWorker(json.dumps(setup))
     for logger, level, handlers in before:
         logger.setLevel(level)

@@ -22,8 +22,9 @@ from deforum_helpers.core.errors import Cancelled, ModelError, OutOfMemory, Park
 from deforum_helpers.core.messages import code_of
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.webui import engine as host_engine
 from deforum_helpers.webui import generation, pages
-from deforum_helpers.webui.engine import HostEngine
+from deforum_helpers.webui.engine import HostEngine, exclusive_device
 
 WAIT_S = 120.0
 
@@ -86,6 +87,20 @@ def wait_for(condition: Callable[[], Any]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "ours"),
+    [("cuda:1", "cuda:1"), ("mps", "mps"), ("xpu", "xpu"), ("cpu", "cpu"), ("privateuseone:0", "cpu")],
+)
+def test_depth_and_flow_models_run_on_the_hosts_device(
+    host: Any, monkeypatch: pytest.MonkeyPatch, hosts: str, ours: str
+) -> None:
+    monkeypatch.setattr(host.devices, "get_optimal_device", lambda: hosts)
+    monkeypatch.setattr(host_engine, "_unload", lambda: lambda: None)
+    assert str(HostEngine().device) == ours
+    with exclusive_device(CancelToken()) as device:
+        assert str(device) == ours
 
 
 class TestImages:

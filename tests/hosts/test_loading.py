@@ -353,7 +353,8 @@ def test_lockstep_is_refused_in_one_sentence(
 ) -> None:
     monkeypatch.setattr(logging.getLogger("deforum_api"), "propagate", True)
     monkeypatch.setattr(loaded.shared.cmd_opts, "deforum_lockstep", jobs, raising=False)
-    assert [worker.id for worker in in_webui.host_queue().workers()] == ["local"]
+    monkeypatch.setattr(loaded.devices, "get_optimal_device", lambda: "mps")
+    assert [(one.id, one.device) for one in in_webui.host_queue().workers()] == [("local", "mps")]
     assert (LOCKSTEP_IN_WEBUI() in caplog.messages) == (jobs > 1)
 
 

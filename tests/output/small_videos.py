@@ -51,6 +51,24 @@ def false_ffmpeg(folder: Path, body: str) -> str:
     return str(script)
 
 
+def nvenc_ffmpeg(folder: Path) -> str:
+    """A program that stands in for an ffmpeg whose NVENC works: x264 encodes in its place.
+
+    The file "calls" in `folder` gets a line with the arguments of each call that asks for NVENC.
+    """
+    return false_ffmpeg(
+        folder,
+        f"""
+given = sys.argv[1:]
+if "h264_nvenc" in given:
+    with open({str(folder / "calls")!r}, "a") as calls:
+        calls.write(" ".join(given) + "\\n")
+    begin, end = given.index("-c:v"), given.index("-colorspace")
+    given[begin:end] = ["-c:v", "libx264", "-crf", "20", "-preset", "ultrafast"]
+os.execv({FFMPEG!r}, ["ffmpeg", *given])""",
+    )
+
+
 def sound(path: Path, seconds: float, *codec: str) -> Path:
     """A sine tone."""
     tone = f"sine=frequency=440:duration={seconds}"

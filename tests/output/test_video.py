@@ -16,12 +16,13 @@ from deforum_helpers.core.errors import DiskFull, MissingFeature, SettingsError,
 from deforum_helpers.media import ffmpeg as programs
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.media.ffmpeg import find_ffmpeg
+from deforum_helpers.output import encoders
 from deforum_helpers.output import video as video_module
 from deforum_helpers.output.frames import write_frame
 from deforum_helpers.output.metadata import SETTINGS_KEYWORD, read_settings, read_video_settings
 from deforum_helpers.output.subtitles import FrameInfo, Span, Style, SubtitleWriter
 from deforum_helpers.output.video import VideoWriter, write_gif
-from tests.output.small_videos import FFMPEG, chart, decoded, false_ffmpeg, sound, streams
+from tests.output.small_videos import FFMPEG, chart, decoded, false_ffmpeg, nvenc_ffmpeg, sound, streams
 from tests.refusals import refuses
 
 
@@ -305,6 +306,51 @@ def test_a_program_that_does_not_start_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MissingFeature, match="cannot be started"):
         write_video(tmp_path / "a.mp4", ffmpeg=str(tmp_path / "ffmpeg"))
     assert [entry.name for entry in tmp_path.iterdir()] == ["ffmpeg"]
+
+
+class TestNvenc:
+    @pytest.mark.parametrize(
+        ("crf", "preset", "expected"),
+        [
+            (17, "slow", "-preset p6 -tune hq -rc vbr -cq 17 -b:v 0"),
+            (51, "ultrafast", "-preset p1 -tune hq -rc vbr -cq 51 -b:v 0"),
+            (0, "veryslow", "-preset p7 -tune lossless"),
+        ],
+    )
+    def test_a_gpu_encodes_with_the_quality_asked_for(
+        self, tmp_path: Path, crf: int, preset: str, expected: str
+    ) -> None:
+        program, path = nvenc_ffmpeg(tmp_path), tmp_path / "a.mp4"
+        options = {"crf": crf, "preset": preset, "ffmpeg": program, "encoder": "nvenc"}
+        assert write_video(path, 5, 33, 17, **options) == count_frames(path) == 5
+        assert "34x18" in streams(path)
+        assert "bt709" in streams(path)
+        trial, encoding = (tmp_path / "calls").read_text().splitlines()
+        for call in (trial, encoding):
+            assert f"-c:v h264_nvenc {expected} -colorspace" in call
+        assert "size=34x18" in trial
+        with VideoWriter(path, width=32, height=16, fps=10, **options) as writer:
+            assert writer.warnings == ()
+            writer.write(chart(32, 16))
+
+    @pytest.mark.parametrize("body", ["sys.exit('Cannot load libcuda.so.1')", "time.sleep(60)"])
+    def test_without_one_x264_encodes_and_says_why(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str
+    ) -> None:
+        monkeypatch.setattr(encoders, "TRIAL_TIMEOUT_S", 1.0)
+        real = f"os.execv({FFMPEG!r}, ['ffmpeg', *sys.argv[1:]])"
+        program = false_ffmpeg(tmp_path, f"if 'h264_nvenc' not in sys.argv: {real}\n{body}")
+        options = {"fps": 10, "preset": "ultrafast", "ffmpeg": program, "encoder": "nvenc"}
+        with VideoWriter(tmp_path / "a.mp4", width=32, height=16, **options) as writer:
+            (warning,) = writer.warnings
+            writer.write(chart(32, 16))
+        assert warning.code == "nvenc_unusable"  # type: ignore[attr-defined]
+        assert ("libcuda" in warning) == ("libcuda" in body)
+        assert count_frames(tmp_path / "a.mp4") == 1
+
+    def test_x264_is_not_tried(self, tmp_path: Path) -> None:
+        write_video(tmp_path / "a.mp4", ffmpeg=nvenc_ffmpeg(tmp_path))
+        assert not (tmp_path / "calls").exists()
 
 
 def test_an_abort_leaves_nothing(tmp_path: Path) -> None:

@@ -25,18 +25,24 @@ from deforum_helpers.core.messages import code_of
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.image.color import ColorReference
 from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.media.containers import count_frames
+from deforum_helpers.output import video as video_module
+from deforum_helpers.output import writer as writer_module
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.manifest import read_manifest
 from deforum_helpers.output.metadata import read_png_settings, read_video_settings
 from deforum_helpers.output.paths import Run
 from deforum_helpers.pipeline.job import Progress, RunResult, run_job
+from deforum_helpers.pipeline.postproduction import film_digest
 from deforum_helpers.pipeline.prepare import Prepared, prepare
 from deforum_helpers.render.state import ResumeState, State, decode_state, encode_state
 from deforum_helpers.settings import FIELDS, load_settings
+from deforum_helpers.settings.host_options import Options
 from tests.holding import held_elsewhere
+from tests.output.small_videos import nvenc_ffmpeg
 from tests.refusals import refuses
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
@@ -559,3 +565,26 @@ def test_skip_video_creation_makes_none(tmp_path: Path) -> None:
     assert result.video is None
     assert not list(result.outdir.glob("*.mp4"))
     assert len(list(frame_files(result.outdir))) == 5
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_job_uses_nvenc_or_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, works: bool) -> None:
+    program = nvenc_ffmpeg(tmp_path)
+    monkeypatch.setattr(writer_module, "find_ffmpeg", lambda location: program)
+    if not works:
+        monkeypatch.setattr(video_module, "nvenc_fault", lambda *_: "No GPU.")
+    job = prepared(tmp_path / "out", {"deforum_ffmpeg_encoder": "nvenc"}, max_frames=3)
+    seen: list[Progress] = []
+    result = run_job(job, NullEngine(), CancelToken(), seen.append)
+    assert result.video is not None
+    assert count_frames(result.video) == 3
+    codes = [code_of(text) for text in result.warnings]
+    assert ("nvenc_unusable" in codes) == (not works)
+    assert ("nvenc_unusable" in map(code_of, seen[-1].warnings)) == (not works)
+    assert (tmp_path / "calls").exists() == works
+
+
+def test_the_digest_of_a_video_knows_a_new_option_only_where_it_is_chosen() -> None:
+    classic = film_digest({"W": 64}, Options(), "plan")
+    assert classic == "b41220210df1f04d658f704df150f5dfa2ed496b0e3ae7080ac79bedc3cfc30c"
+    assert film_digest({"W": 64}, Options(deforum_ffmpeg_encoder="nvenc"), "plan") != classic

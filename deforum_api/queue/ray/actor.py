@@ -59,8 +59,8 @@ class RenderWorker:
     """Runs in the actor's process.
 
     Args:
-        setup: JSON text: engine, checkpoint, allow_download, parts (of the checkpoint), offload (mode), root (the
-            server's output folder), make_engine ("module:function", which makes the engine).
+        setup: JSON text: engine, checkpoint, allow_download, parts (of the checkpoint), offload (mode), precision, root
+            (the server's output folder), make_engine ("module:function", which makes the engine).
     """
 
     def __init__(self, setup: str) -> None:
@@ -338,7 +338,7 @@ class RenderWorker:
         make = getattr(importlib.import_module(module), name)
         setup = self._setup
         options = {"checkpoint": setup["checkpoint"], "allow_download": setup["allow_download"]}
-        options |= {"offload": setup["offload"], "parts": self._parts}
+        options |= {"offload": setup["offload"], "precision": setup["precision"], "parts": self._parts}
         return make(setup["engine"], **options)
 
     def _memory(self) -> tuple[int, int]:

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,14 @@ class RayExecutor:
         self._supervisor.start()
 
     def workers(self) -> tuple[WorkerInfo, ...]:
-        return self._table.all()
+        (here,) = self._local.workers()
+        device, total, used = here.device, here.memory_total, here.memory_used
+        return tuple(
+            replace(worker, device=device, memory_total=total, memory_used=used)
+            if worker.id == here.id
+            else worker
+            for worker in self._table.all()
+        )
 
     def lacks(self) -> tuple[str, ...]:
         program = self._program
@@ -269,6 +276,7 @@ class RayExecutor:
                 "make_engine": setup.make_engine,
                 "parts": asdict(setup.parts),
                 "offload": setup.offload,
+                "precision": setup.precision,
             },
         }
 

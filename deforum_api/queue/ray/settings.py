@@ -58,7 +58,7 @@ class WorkerSetup:
         root: the output folder of the server.
         make_engine: "module:function" that makes the engine, called like `engines.make_engine`.
         parts: components that replace those of the checkpoint.
-        offload: one of `memory.OFFLOAD_CHOICES`.
+        offload, precision: one of `memory.OFFLOAD_CHOICES` and of `memory.PRECISION_CHOICES`.
     """
 
     engine: str
@@ -68,6 +68,7 @@ class WorkerSetup:
     make_engine: str = "deforum_helpers.engines:make_engine"
     parts: ModelParts = NO_PARTS
     offload: str = AUTO
+    precision: str = AUTO
 
 
 def ray_problem() -> str | None:

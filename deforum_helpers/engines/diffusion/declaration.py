@@ -20,12 +20,18 @@ def _make(
     device: str | None,
     parts: ModelParts = NO_PARTS,
     offload: str = AUTO,
+    precision: str = AUTO,
 ) -> Engine:
     from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 
     assert checkpoint is not None  # `takes_checkpoint`
     return DiffusionEngine(
-        checkpoint, allow_download=allow_download, device=device, parts=parts, offload=offload
+        checkpoint,
+        allow_download=allow_download,
+        device=device,
+        parts=parts,
+        offload=offload,
+        precision=precision,
     )
 
 

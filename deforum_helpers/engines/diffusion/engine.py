@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -38,9 +39,13 @@ from deforum_helpers.engines.memory import (
     AUTO,
     MODES,
     OFFLOAD_CHOICES,
+    PRECISION_CHOICES,
+    PRECISIONS,
     MemoryNeeds,
     MemoryPlan,
     OffloadMode,
+    Precision,
+    fitting_precision,
     lower_plan,
     plan_memory,
 )
@@ -107,6 +112,7 @@ class DiffusionEngine:
         allow_download: whether the hub may be asked.
         device: "cpu", "cuda", ...; None takes the best one.
         offload: one of `OFFLOAD_CHOICES`.
+        precision: one of `PRECISION_CHOICES`.
         latent_multiple: see `families.StableDiffusion`.
         fast_autoencoder: whether the checkpoint's own VAE is exact enough in bfloat16, where a CPU has that.
         parts: components that replace the checkpoint's own, or complete it.
@@ -125,6 +131,7 @@ class DiffusionEngine:
         allow_download: bool = False,
         device: str | None = None,
         offload: str = AUTO,
+        precision: str = AUTO,
         latent_multiple: int = 1,
         fast_autoencoder: bool = False,
         parts: ModelParts = NO_PARTS,
@@ -133,6 +140,8 @@ class DiffusionEngine:
         self.device = torch.device(device) if device else best_device()
         choose(dict.fromkeys(OFFLOAD_CHOICES), offload, "offload mode")
         self._mode: OffloadMode | None = next((mode for mode in MODES if mode == offload), None)
+        choose(dict.fromkeys(PRECISION_CHOICES), precision, "precision")
+        self._precision: Precision | None = next((one for one in PRECISIONS if one == precision), None)
         self._memory = memory
         self._checkpoint = checkpoint
         self._lora_folders = folders_beside(checkpoint, LORA_FOLDER)
@@ -146,6 +155,7 @@ class DiffusionEngine:
         self._controls = ControlUnits(self.device)
         self._accelerator = accelerator_for(self.device)
         self._lockstep = Lockstep()
+        self._fitting: dict[object, Precision] = {}
         self._notes: tuple[str, ...] = ()
 
     @property
@@ -212,7 +222,7 @@ class DiffusionEngine:
         loras = (*positive.loras, *negative.loras)
 
         def prepared() -> LoadedModel:
-            model = self._model(request.checkpoint, request.vae)
+            model = self._model_for(request)
             plan = self._residency(model, self._canvas(model, request)).plan
             # Tiles of the VAE have borders of their own.
             set_tiles(model.autoencoder.vae, plan.tiled and not request.tiling)
@@ -258,27 +268,64 @@ class DiffusionEngine:
 
     def _residency(self, model: LoadedModel, canvas: Canvas) -> Residency:
         """Return what moves the model; larger images than before are planned again, and never with a faster mode."""
-        batch = 1 if model.family.guides_itself else 2
-        needs = memory_needs(
-            model.modules_by_role(),
-            canvas.generated_px,
-            model.autoencoder.factor,
-            batch,
-            model.family.latent_multiple,
-        )
         before = model.residency
+        planned_for = (canvas.generated_px, len(model.control_nets), model.applied.files)
+        if before is not None and planned_for == model.planned_for:
+            return before
+        model.planned_for = planned_for
+        needs = self._needs(model, canvas)
         if before is not None and not needs.exceeds(before.needs):
             return before
         if before is not None:
             before.leave()
         memory = self._memory(self.device)
         free, total = (None, None) if memory is None else (memory.free, memory.total)
-        plan = plan_memory(needs, free, total, self._mode)
+        plan = replace(plan_memory(needs, free, total, self._mode), precision=model.precision)
         if before is not None:
             plan = max(plan, before.plan, key=lambda one: MODES.index(one.mode))
         if memory is not None:
             self._tell(plan, memory)
         return self._place(model, needs, plan)
+
+    def _model_for(self, request: GenerateRequest) -> LoadedModel:
+        """Return the model of `request` in the precision that was asked for, or that the device has room for.
+
+        A model that has the wrong one already is loaded anew, so that images do not depend on those before them.
+        """
+        model = self._model(request.checkpoint, request.vae)
+        precision = self._precision or self._fitting_precision(model, self._canvas(model, request))
+        if precision == model.precision:
+            return model
+        if model.residency is not None:
+            del model
+            self._loaded = None
+            model = self._model(request.checkpoint, request.vae)
+        if precision != "native":
+            model.quantize(precision)
+            _log.info("The weights of the model's blocks are kept in 8 bits (%s).", precision)
+            if self._precision is None:
+                self._note(messages.MEMORY_IN_8_BITS(device=self.device, precision=precision))
+        return model
+
+    def _fitting_precision(self, model: LoadedModel, canvas: Canvas) -> Precision:
+        assert self._loaded is not None
+        key = (self._loaded[0], canvas.generated_px)
+        if key not in self._fitting:
+            memory = self._memory(self.device)
+            native, eight_bits = (self._needs(model, canvas, one) for one in ("native", "int8"))
+            total = None if memory is None else memory.total
+            self._fitting[key] = fitting_precision(native, eight_bits, total, self._mode)
+        return self._fitting[key]
+
+    def _needs(self, model: LoadedModel, canvas: Canvas, precision: Precision | None = None) -> MemoryNeeds:
+        return memory_needs(
+            model.modules_by_role(),
+            canvas.generated_px,
+            model.autoencoder.factor,
+            1 if model.family.guides_itself else 2,
+            model.family.latent_multiple,
+            precision,
+        )
 
     def _place(self, model: LoadedModel, needs: MemoryNeeds, plan: MemoryPlan) -> Residency:
         if model.residency is not None:

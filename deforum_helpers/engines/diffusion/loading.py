@@ -30,7 +30,9 @@ from deforum_helpers.engines.diffusion.families import (
 )
 from deforum_helpers.engines.diffusion.families_flow import FLOW_FAMILIES
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
-from deforum_helpers.engines.diffusion.residency import Modules, Residency, Role
+from deforum_helpers.engines.diffusion.residency import Modules, Residency, Role, reader_of
+from deforum_helpers.engines.diffusion.stored_weights import quantize
+from deforum_helpers.engines.memory import Precision
 from deforum_helpers.models.devices import has_float64, network_dtype
 from deforum_helpers.models.weights.checkpoints import (
     Checkpoint,
@@ -113,6 +115,8 @@ class LoadedModel:
         control_nets: the loaded ControlNets by path.
         applied: its LoRAs.
         residency: moves its parts to the device, None = they stay where they are.
+        planned_for: what `residency` was planned for.
+        precision: how the weights of its blocks are kept.
     """
 
     family: Family
@@ -122,6 +126,8 @@ class LoadedModel:
     control_nets: dict[Path, Any] = field(default_factory=dict)
     applied: AppliedLoras = AppliedLoras()
     residency: Residency | None = None
+    planned_for: object = None
+    precision: Precision = "native"
 
     @property
     def network(self) -> Any:
@@ -145,6 +151,13 @@ class LoadedModel:
             "network": (self.network, *self.control_nets.values()),
             "autoencoder": (self.autoencoder.vae,),
         }
+
+    def quantize(self, precision: Precision) -> None:
+        """Bring the blocks of text encoders and network to 8 bits: before they are moved, and without LoRAs."""
+        modules = self.modules_by_role()
+        for module in (*map(reader_of, modules["text"]), self.network):
+            quantize(module, precision)
+        self.precision = precision
 
     def need(self, role: Role) -> None:
         """Have the parts of a role on the device."""

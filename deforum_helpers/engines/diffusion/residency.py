@@ -8,14 +8,17 @@ computes. Neither changes a bit of an image.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 
+from deforum_helpers.engines.diffusion.stored_weights import StoredLinear, block_layers, sizes_in
 from deforum_helpers.engines.memory import (
     TILE_PX,
     MemoryNeeds,
     MemoryPlan,
+    Precision,
     decoding_bytes,
     encoding_bytes,
     sampling_bytes,
@@ -43,15 +46,43 @@ def reader_of(text_encoder: Any) -> Any:
 
 def weight_bytes(modules: Sequence[torch.nn.Module]) -> int:
     """Return the bytes of all weights and buffers."""
-    return sum(_bytes(tensor) for module in modules for tensor in (*module.parameters(), *module.buffers()))
+    return sum(_Weights.of(module).total for module in modules)
 
 
-def _bytes(tensor: torch.Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
+@dataclass(frozen=True)
+class _Weights:
+    """Bytes of a network's weights and buffers: all, the largest one, and what its largest stored layer decodes to."""
+
+    total: int
+    largest: int
+    decoded: int
+
+    @classmethod
+    def of(cls, module: torch.nn.Module, precision: Precision | None = None) -> _Weights:
+        """Return those of `module`, with its blocks in a precision; None = as they are."""
+        sizes = {id(one): one.nbytes for one in (*module.parameters(), *module.buffers())}
+        stored: dict[torch.nn.Linear, tuple[int, int]] = {
+            layer: (layer.stored_bytes, layer.decoding_bytes)
+            for layer in module.modules()
+            if isinstance(layer, StoredLinear)
+        }
+        if precision is not None:
+            stored |= {layer: sizes_in(layer, precision) for _, layer in block_layers(reader_of(module))}
+        for layer, (weights, _) in stored.items():
+            for factors in layer.buffers():
+                sizes.pop(id(factors), None)
+            sizes[id(layer.weight)] = weights
+        decoded = max((decoded for _, decoded in stored.values()), default=0)
+        return cls(sum(sizes.values()), max(sizes.values(), default=0), decoded)
 
 
 def memory_needs(
-    modules: Modules, size_px: tuple[int, int], factor: int, batch: int, patch: int = 2
+    modules: Modules,
+    size_px: tuple[int, int],
+    factor: int,
+    batch: int,
+    patch: int = 2,
+    precision: Precision | None = None,
 ) -> MemoryNeeds:
     """Return what a model needs; its weights may be on any device, `meta` too.
 
@@ -61,20 +92,23 @@ def memory_needs(
         factor: pixels per latent cell and side.
         batch: latents that the denoising network evaluates at once.
         patch: cells per token and side, if that network is a transformer.
+        precision: of the text encoders' and that network's blocks; None = as they are.
     """
     width, height = size_px
     cells = (width // factor) * (height // factor)
-    layers = (*modules["text"], *modules["network"])
-    largest = max((_bytes(weights) for module in layers for weights in module.parameters()), default=0)
     network: Any = modules["network"][0]
     vae: Any = modules["autoencoder"][0]
+    texts = [_Weights.of(module, precision) for module in modules["text"]]
+    networks = [_Weights.of(network, precision), *map(_Weights.of, modules["network"][1:])]
+    activations = zip(modules["text"], texts, strict=True)
     return MemoryNeeds(
-        text=weight_bytes(modules["text"]),
-        network=weight_bytes(modules["network"]),
+        text=sum(weights.total for weights in texts),
+        network=sum(weights.total for weights in networks),
         autoencoder=weight_bytes([vae]),
-        layer=largest,
-        encoding=max((_encoding(module) for module in modules["text"]), default=0),
-        sampling=sampling_bytes(network.config, cells, batch, patch, network.dtype.itemsize),
+        layer=max(weights.largest for weights in (*texts, *networks)),
+        encoding=max((_encoding(module) + weights.decoded for module, weights in activations), default=0),
+        sampling=sampling_bytes(network.config, cells, batch, patch, network.dtype.itemsize)
+        + networks[0].decoded,
         decoding=decoding_bytes(vae.config, width * height, vae.dtype.itemsize),
         tile=decoding_bytes(vae.config, TILE_PX * TILE_PX, vae.dtype.itemsize),
     )

@@ -1,4 +1,4 @@
-"""Weights as files store them: plain, in 8 bits with factors, or in GGUF's blocks.
+"""Weights as files store them: plain, in 8 bits with factors, or in GGUF's blocks; and plain ones brought to 8 bits.
 
 8-bit and GGUF weights of linear layers stay in memory as they are stored; a layer decodes its own when it runs. So a
 model takes as much memory as its file.
@@ -6,7 +6,7 @@ model takes as much memory as its file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,10 +16,16 @@ import torch.nn.functional as F
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.optional import require
 from deforum_helpers.engines import messages
+from deforum_helpers.engines.memory import Precision, factors_of
 from deforum_helpers.models.weights.recognition import GGUF, SCALES, UNREAD, ModelFile
 
 _FLOATS_OF_8_BITS = {"float8_e4m3fn": torch.float8_e4m3fn, "float8_e5m2": torch.float8_e5m2}
 _8_BITS = {**_FLOATS_OF_8_BITS, "int8": torch.int8}
+# The form of weights that are brought to 8 bits here, and its largest number.
+_FORMS: Mapping[Precision, str] = {"int8": "int8", "fp8": "float8_e4m3fn"}
+_LARGEST = {"int8": 127.0, "float8_e4m3fn": 448.0}
+# Bytes of the float32 numbers that one weight becomes on its way, at the peak.
+_DECODING_8_BITS, _DECODING_BLOCKS = 4, 11
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,8 @@ class Stored:
         if self.scale is None:
             return values.to(dtype)
         rows, groups = self.scale.shape
-        grouped = values.float().reshape(rows, groups, -1) * self.scale.unsqueeze(-1)
+        grouped = values.float().reshape(rows, groups, -1)
+        grouped *= self.scale.unsqueeze(-1)  # in place: the largest layers have 100 million numbers
         return grouped.reshape(self.shape).to(dtype)
 
 
@@ -107,17 +114,37 @@ class StoredLinear(torch.nn.Linear):
         stored: its weights, (out, in).
         bias: its bias, or None.
         compute_dtype: of its inputs; networks ask for it where weights are integers.
+        was_plain: whether the weights were plain until `quantize`.
     """
 
-    def __init__(self, stored: Stored, bias: torch.nn.Parameter | None, compute_dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        stored: Stored,
+        bias: torch.nn.Parameter | None,
+        compute_dtype: torch.dtype,
+        was_plain: bool = False,
+    ) -> None:
         torch.nn.Module.__init__(self)
         self.out_features, self.in_features = stored.shape
         self.compute_dtype = compute_dtype
+        self.was_plain = was_plain
         self._form = stored.form
         self._is_scaled = stored.scale is not None
         self.weight = _parameter(stored)
         self.register_buffer("weight_scale", stored.scale, persistent=False)
         self.register_parameter("bias", bias)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of its weights with their factors."""
+        scale = self.get_buffer("weight_scale") if self._is_scaled else None
+        return self.weight.nbytes + (0 if scale is None else scale.nbytes)
+
+    @property
+    def decoding_bytes(self) -> int:
+        """Bytes that the layer needs beside its stored weights while it runs: those it decodes them to."""
+        on_the_way = _DECODING_8_BITS if self._form in _8_BITS else _DECODING_BLOCKS
+        return self.in_features * self.out_features * (on_the_way + self.compute_dtype.itemsize)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return the layer's output for (..., in)."""
@@ -126,6 +153,53 @@ class StoredLinear(torch.nn.Linear):
         data = self.weight.as_tensor() if hasattr(self.weight, "as_tensor") else self.weight
         weight = Stored(data, self._form, scale, shape).decoded(input.dtype)
         return F.linear(input, weight, self.bias)
+
+
+def in_eight_bits(weight: torch.Tensor, precision: Precision) -> Stored:
+    """Return a matrix (rows, columns) in 8 bits, "int8" or "fp8", each number within one step of those."""
+    rows, columns = weight.shape
+    form = _FORMS[precision]
+    values = weight.float().reshape(rows, factors_of(columns), -1)
+    scale = values.abs().amax(-1) / _LARGEST[form]
+    scaled = values / scale.clamp_min(torch.finfo(torch.float32).tiny).unsqueeze(-1)
+    data = scaled.round().to(torch.int8) if form == "int8" else scaled.to(_8_BITS[form]).view(torch.int8)
+    return Stored(data.reshape(rows, columns), form, scale, (rows, columns))
+
+
+def block_layers(network: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Linear]]:
+    """Yield the linear layers of a network's repeated blocks, with their paths.
+
+    They hold nearly all weights; the few layers around the blocks, which images depend on most, are left out.
+    """
+    blocks = tuple(
+        f"{path}." for path, module in network.named_modules() if isinstance(module, torch.nn.ModuleList)
+    )
+    for path, layer in network.named_modules():
+        if type(layer) in (torch.nn.Linear, StoredLinear) and path.startswith(blocks):
+            yield path, layer
+
+
+def quantize(network: torch.nn.Module, precision: Precision) -> None:
+    """Bring the plain weights of a network's blocks to 8 bits; weights that are stored already stay as they are."""
+    for path, layer in tuple(block_layers(network)):
+        if not isinstance(layer, StoredLinear):
+            stored = in_eight_bits(layer.weight, precision)
+            network.set_submodule(path, StoredLinear(stored, layer.bias, layer.weight.dtype, was_plain=True))
+
+
+def sizes_in(layer: torch.nn.Linear, precision: Precision) -> tuple[int, int]:
+    """Return the bytes of a block layer's weights in a precision, and of those that it decodes while it runs."""
+    count = layer.in_features * layer.out_features
+    if isinstance(layer, StoredLinear):
+        if not layer.was_plain:
+            return layer.stored_bytes, layer.decoding_bytes
+        dtype = layer.compute_dtype
+    else:
+        dtype = layer.weight.dtype
+    if precision == "native":
+        return count * dtype.itemsize, 0
+    factors = 4 * layer.out_features * factors_of(layer.in_features)
+    return count + factors, count * (_DECODING_8_BITS + dtype.itemsize)
 
 
 def read_weights(file: ModelFile) -> Iterator[tuple[str, Stored]]:
