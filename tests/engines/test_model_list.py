@@ -85,14 +85,16 @@ def test_files_and_folders_are_told_apart_without_loading(folder: Path) -> None:
 @pytest.mark.parametrize("kind", ["sd1", "sdxl", "sd35", "flux2-klein", "flux"])
 def test_the_estimate_in_8_bits_is_that_of_the_loaded_model(tiny: Tiny, kind: str) -> None:
     folder = tiny(kind)
-    components = model_list.folder_components(folder)[1]
+    family, components = model_list.folder_components(folder)
     headers = {
         name: model_list._component_header(folder / name) for name in components if "token" not in name
     }
-    found = model_list._needs_of_folder(folder, headers, 512, 2, CPU, "int8")
+    found = model_list._needs_of_folder(folder, family, headers, 512, CPU, "int8")
     model = load_model(describe_checkpoint(str(folder)), torch.device("cpu"))
     model.quantize("int8")
-    needs = memory_needs(model.modules_by_role(), (512, 512), 8, 2)
+    batch = 1 if model.family.guides_itself else 2
+    factor, patch = model.autoencoder.factor, model.family.latent_multiple
+    needs = memory_needs(model.modules_by_role(), (512, 512), factor, batch, patch)
     for amount in ("text", "network", "encoding", "sampling"):
         assert getattr(found, amount) == pytest.approx(getattr(needs, amount), rel=0.05), amount
 
