@@ -31,15 +31,16 @@ from deforum_helpers.output.frames import encode_png
 from deforum_helpers.output.paths import Run
 from deforum_helpers.render.loop import Outcome
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.render.resume_state import (
+from deforum_helpers.render.state import (
     DAMAGES,
     LARGEST_BYTES,
     ResumeState,
+    State,
     decode_state,
     encode_state,
     unpacked,
+    without_withheld,
 )
-from deforum_helpers.render.state import State, without_withheld
 
 if TYPE_CHECKING:
     import torch

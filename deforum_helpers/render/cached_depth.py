@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deforum_helpers.camera.pinhole import View
+from deforum_helpers.camera.projection import View
 from deforum_helpers.engines.base import Engine
 from deforum_helpers.image.surface import SurfaceView, project_surface
 from deforum_helpers.image.types import Depth, Image

@@ -682,7 +682,7 @@ class AnimationSettings:
         bounds=(0, 1),
         used_when=MOVED,
         since="here",
-        used_in="render/stability.py",
+        used_in="render/requests.py",
     )
     resume_from_timestring: bool = setting(
         False,

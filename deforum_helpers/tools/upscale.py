@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from deforum_helpers.models.upscaling import video_name
-from deforum_helpers.output.image_ranges import upscale_by
+from deforum_helpers.output.image_steps import upscale_by
 from deforum_helpers.tools.checks import check_upscaling, upscaled_size
-from deforum_helpers.tools.finished_video import finish_video
 from deforum_helpers.tools.folders import (
     ToolResult,
     Work,
     extracted,
+    finish_video,
     fresh_folder,
     input_video,
     name_of,

@@ -18,14 +18,14 @@ from deforum_helpers.models.depth.estimators import DepthEstimator, make_estimat
 from deforum_helpers.models.depth.scene import depth_bytes
 from deforum_helpers.models.segmentation.anime import FigureFinder, load_finder
 from deforum_helpers.output.frames import read_frame, write_frame
-from deforum_helpers.output.image_ranges import image_pieces
+from deforum_helpers.output.image_steps import image_pieces
 from deforum_helpers.tools.arguments import WITH_DEPTH, WITH_FIGURES
 from deforum_helpers.tools.checks import DepthLook, check_depth_look
-from deforum_helpers.tools.finished_video import finish_video
 from deforum_helpers.tools.folders import (
     ToolResult,
     Work,
     extracted,
+    finish_video,
     fresh_folder,
     input_video,
     name_of,

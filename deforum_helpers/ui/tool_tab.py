@@ -10,8 +10,7 @@ import gradio as gr
 
 from deforum_helpers.models import upscaling as upscalers
 from deforum_helpers.ui import compat
-from deforum_helpers.ui.controls import NAMES
-from deforum_helpers.ui.host_options import OptionRow
+from deforum_helpers.ui.controls import NAMES, OptionRow
 from deforum_helpers.ui.tool_answers import (
     DEPTH_ROWS,
     INTERPOLATION_FIELDS,
