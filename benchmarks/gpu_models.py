@@ -200,4 +200,6 @@ def depth_model(device: torch.device) -> SceneDepth:
     config = transformers.DepthAnythingConfig(backbone_config=backbone)
     with built_on(device, torch.float32 if device.type == "cpu" else torch.float16):
         network = transformers.DepthAnythingForDepthEstimation(config).eval().requires_grad_(False)
-    return SceneDepth(depth_name(DEPTH), TransformersModel(CONVENTIONS["depth-anything-small"], network))
+    return SceneDepth(
+        depth_name(DEPTH), TransformersModel(CONVENTIONS["depth-anything-small"], network, device)
+    )

@@ -116,7 +116,8 @@ def _file_and_folder(place: re.Match[str]) -> str:
 
 
 def _is_plain(setting: str) -> bool:
-    return setting in FIELDS and FIELDS[setting].kind in _PLAIN_KINDS
+    info = FIELDS.get(setting)
+    return info is not None and info.kind in _PLAIN_KINDS and not info.file_suffixes
 
 
 def _texts(value: Any) -> list[str]:

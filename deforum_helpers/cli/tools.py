@@ -62,7 +62,8 @@ def _add_interpolate(parser: argparse.ArgumentParser) -> None:
 
 def _add_upscale(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="VIDEO", help=VIDEO_HELP)
-    parser.add_argument("--model", choices=UPSCALE_MODELS, default="Lanczos", help="default: Lanczos")
+    names = f"{', '.join(UPSCALE_MODELS)}, or the name of a model file (default: Lanczos)"
+    parser.add_argument("--model", metavar="NAME", default="Lanczos", help=names)
     parser.add_argument("--factor", choices=UPSCALE_FACTORS, default="x2", help="default: x2")
 
 

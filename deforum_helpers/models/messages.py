@@ -80,6 +80,27 @@ UPSCALER_MISSING = Message(
     "upscaler_weights_missing",
     "The weights of {model} are not on this machine; install them with: {install}, {instead}",
 )
+UPSCALER_FILE_MISSING = Message(
+    "upscaler_file_missing",
+    "The upscaler {file} is not on this machine; put the file into {folder}, {instead}",
+)
+UPSCALER_NEEDS_SPANDREL = Message(
+    "upscaler_needs_spandrel",
+    "The upscaler {file} is {kind}, which needs the package 'spandrel'; install it with: {install}, {instead}",
+)
+UPSCALER_BROKEN = Message(
+    "upscaler_broken", "The upscaler {file} cannot be loaded ({reason}); fetch it again."
+)
+UPSCALER_UNRECOGNIZED = Message(
+    "upscaler_unrecognized",
+    "The upscaler {file} is {kind}, which the installed version of spandrel does not recognize; expected a network "
+    "for super resolution or restoration.",
+)
+UPSCALER_PURPOSE = Message(
+    "upscaler_purpose",
+    "The upscaler {file} is a network for {purpose} with {channels} input channels; expected one that takes an "
+    "image alone, in gray, RGB or RGBA.",
+)
 UPSCALER_UNAVAILABLE = Message("upscaler_unavailable", "{reason}.")
 
 # Checkpoints

@@ -220,8 +220,8 @@ def missing_networks() -> dict[str, str]:
         for name in interpolation.ENGINES
     }
     models = {
-        f"r_upscale_model {model}": upscaling.missing_feature(model, f"x{factors[-1]}")
-        for model, factors in upscaling.FACTORS.items()
+        f"r_upscale_model {model}": upscaling.missing_feature(model, f"x{upscaling.factors(model)[-1]}")
+        for model in upscaling.names()
     }
     return {feature: reason for feature, reason in (engines | models).items() if reason}
 
@@ -444,7 +444,7 @@ def _upscaling_problems(settings: Settings) -> Iterator[Problem]:
         allowed = f"frames of at most {LARGEST_PIXELS // 1_000_000} million pixels"
         message = messages.UPSCALED_TOO_LARGE(factor=factor, size=size, allowed=allowed)
         yield Problem(message, "r_upscale_factor", found=factor, allowed=allowed)
-    if times in upscaling.FACTORS[model] and (missing := upscaling.missing_feature(model, factor)):
+    if times in upscaling.factors(model) and (missing := upscaling.missing_feature(model, factor)):
         message = messages.FEATURE_UNAVAILABLE(setting="r_upscale_model", reason=missing)
         yield Problem(message, "r_upscale_model", found=model, allowed="Lanczos")
 

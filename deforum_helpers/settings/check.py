@@ -21,7 +21,7 @@ from deforum_helpers.settings.modes import (
 )
 from deforum_helpers.settings.predicates import is_on, is_set, is_used, one_of
 from deforum_helpers.settings.situations import HYBRID_VIDEO, SOUND_FROM_VIDEO, VIDEO_INPUT
-from deforum_helpers.settings.tables import ANY_FACTOR, LARGEST_RIFE_X
+from deforum_helpers.settings.tables import ANY_FACTOR, LARGEST_RIFE_X, UPSCALE_MODELS
 
 MAX_BATCH_NAME = 300
 _upscales = asks(is_on("r_upscale_video"))
@@ -203,6 +203,7 @@ def factor_of_model(settings: Settings) -> Iterator[Problem]:
     if (
         _upscales(settings)
         and settings.r_upscale_factor != "x4"
+        and settings.r_upscale_model in UPSCALE_MODELS
         and settings.r_upscale_model not in ANY_FACTOR
     ):
         found = settings.r_upscale_factor

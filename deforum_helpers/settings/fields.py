@@ -34,6 +34,7 @@ class FieldInfo:
         label: its name there.
         help: description in full sentences.
         choices: the allowed names of an enum.
+        file_suffixes: endings of files whose names are allowed beside the choices; empty = none.
         used_when: when it acts.
         clamped: whether numbers beyond the bounds are clamped, with a warning; otherwise they are an error.
         loaded: whether files and requests may set it.
@@ -54,6 +55,7 @@ class FieldInfo:
     label: str = ""
     help: str = ""
     choices: tuple[str, ...] = ()
+    file_suffixes: tuple[str, ...] = ()
     used_when: Predicate = ALWAYS
     clamped: bool = False
     loaded: bool = True
@@ -73,6 +75,7 @@ def setting(
     step: float | None = None,
     unit: str = "",
     choices: tuple[str, ...] = (),
+    file_suffixes: tuple[str, ...] = (),
     used_when: Predicate = ALWAYS,
     clamped: bool = False,
     loaded: bool = True,
@@ -96,6 +99,7 @@ def setting(
         label=label,
         help=help,
         choices=choices,
+        file_suffixes=file_suffixes,
         used_when=used_when,
         clamped=clamped,
         loaded=loaded,

@@ -12,6 +12,7 @@ from deforum_helpers.settings.tables import (
     SOUNDTRACKS,
     UPSCALE_FACTORS,
     UPSCALE_MODELS,
+    UPSCALER_SUFFIXES,
 )
 
 _INTERPOLATION = "Output > Frame Interpolation"
@@ -172,10 +173,12 @@ class OutputSettings:
     )
     r_upscale_model: str = setting(
         "realesr-animevideov3",
-        "The upscaling model. Lanczos needs no weights; the others need those of Real-ESRGAN.",
+        "The upscaling model, or the name of a model file in models/Deforum/upscalers or in a WebUI's folders of "
+        "upscalers. Lanczos needs no weights, the other names those of Real-ESRGAN, a file the package spandrel.",
         tab="Output",
         label="Upscale model",
         choices=UPSCALE_MODELS,
+        file_suffixes=UPSCALER_SUFFIXES,
         used_when=_UPSCALED,
         used_in="pipeline/postproduction.py",
     )

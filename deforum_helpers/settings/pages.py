@@ -177,7 +177,8 @@ def _cells(texts: Iterable[str]) -> str:
 
 
 def _value(info: FieldInfo) -> Iterator[str]:
-    yield " · ".join(info.choices) if info.choices else info.kind
+    files = f"a file ending in {' or '.join(info.file_suffixes)}" if info.file_suffixes else ""
+    yield " · ".join(filter(None, (*info.choices, files))) or info.kind
     if info.minimum is not None and info.maximum is not None:
         yield f"{info.minimum:g}..{info.maximum:.17g}"
     if info.unit:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deforum_helpers.settings.fields import FieldInfo, Kind
@@ -42,6 +43,14 @@ def schema() -> dict[str, Any]:
     }
 
 
+def names(choices: Sequence[str], file_suffixes: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the keywords that allow only `choices`, if there are any, and names of files with these endings."""
+    if not file_suffixes:
+        return {"enum": list(choices)} if choices else {}
+    endings = "|".join(re.escape(suffix) for suffix in file_suffixes)
+    return {"anyOf": [{"enum": list(choices)}, {"pattern": rf"^[^/\\:]+(?:{endings})$"}]}
+
+
 def _property(info: FieldInfo, default: Any) -> dict[str, Any]:
     numeric = info.kind in ("int", "float")
     entries = {
@@ -49,7 +58,7 @@ def _property(info: FieldInfo, default: Any) -> dict[str, Any]:
         "description": info.help,
         **_TYPES[info.kind],
         "default": default,
-        "enum": list(info.choices) or None,
+        **names(info.choices, info.file_suffixes),
         "minimum" if numeric else "x-minimum": info.minimum,
         "maximum" if numeric else "x-maximum": info.maximum,
         "readOnly": True if not info.loaded else None,

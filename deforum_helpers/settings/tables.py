@@ -113,7 +113,9 @@ HUMAN_MASKS = ("None", "PNGs", "Video", "Both")
 SOUNDTRACKS = ("None", "File", "Init Video")
 UPSCALE_FACTORS = ("x2", "x3", "x4")
 UPSCALE_MODELS = ("realesr-animevideov3", "realesrgan-x4plus", "realesrgan-x4plus-anime", "Lanczos")
-# Only these models support factors other than x4.
+# Files of further networks, which the user puts into the folders of `models.upscaling`; they support every factor.
+UPSCALER_SUFFIXES = (".safetensors", ".pth")
+# Of `UPSCALE_MODELS`, only these support factors other than x4.
 ANY_FACTOR = ("realesr-animevideov3", "Lanczos")
 INTERPOLATION_ENGINES = ("None", "RIFE v4.6", "FILM", "Flow")
 LARGEST_RIFE_X = 10

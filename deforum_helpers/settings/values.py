@@ -151,6 +151,12 @@ def _read_bool(info: FieldInfo, value: object) -> Reading:
     return Reading(truth, Conversion("notation", info.name, shown(value), shown(truth)))
 
 
+def is_file_name(text: str, suffixes: tuple[str, ...]) -> bool:
+    """Return whether `text` is the name of a file, without a folder, that ends in one of `suffixes`."""
+    whole = len(text) <= MAX_NAME and text.isprintable() and not set(text) & set("/\\:")
+    return whole and text.endswith(suffixes)
+
+
 def _known_choice(info: FieldInfo, name: str) -> str | None:
     known = {folded(choice): choice for choice in info.choices}.get(folded(name))
     if info.name == "sampler":
@@ -162,9 +168,11 @@ def _known_choice(info: FieldInfo, name: str) -> str | None:
 
 def _read_choice(info: FieldInfo, value: object) -> Reading:
     allowed = f"one of {', '.join(info.choices)}"
+    if info.file_suffixes:
+        allowed += f", or the name of a file that ends in {' or '.join(info.file_suffixes)}"
     if not isinstance(value, str):
         raise invalid_value(info, value, allowed)
-    if value in info.choices:
+    if value in info.choices or (info.file_suffixes and is_file_name(value, info.file_suffixes)):
         return Reading(value)
     known = _known_choice(info, value) if len(value) <= MAX_NAME else None
     if known == value:

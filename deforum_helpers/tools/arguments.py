@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.settings.schema import names
 from deforum_helpers.settings.tables import (
     DEPTH_ALGORITHMS,
     INTERPOLATION_ENGINES,
     UPSCALE_FACTORS,
     UPSCALE_MODELS,
+    UPSCALER_SUFFIXES,
 )
 from deforum_helpers.tools import messages
 
@@ -63,6 +65,7 @@ class Argument:
         default: value if the argument is omitted; None = no value.
         needed: whether the argument is required.
         choices: allowed texts; empty = any.
+        file_suffixes: endings of files whose names are allowed beside the choices; empty = none.
         low, high: bounds of a number, or None.
     """
 
@@ -71,6 +74,7 @@ class Argument:
     default: Any = None
     needed: bool = False
     choices: tuple[str, ...] = ()
+    file_suffixes: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
 
@@ -78,7 +82,7 @@ class Argument:
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the value."""
         known: dict[str, Any] = {
-            "enum": list(self.choices) or None,
+            **names(self.choices, self.file_suffixes),
             "minimum": self.low,
             "maximum": self.high,
         }
@@ -125,7 +129,13 @@ TOOLS: Mapping[str, Mapping[str, Argument]] = {
     },
     "upscale": {
         "video": _VIDEO,
-        "model": Argument("text", "Upscaling model.", "Lanczos", choices=UPSCALE_MODELS),
+        "model": Argument(
+            "text",
+            "Upscaling model, or the name of a model file.",
+            "Lanczos",
+            choices=UPSCALE_MODELS,
+            file_suffixes=UPSCALER_SUFFIXES,
+        ),
         "factor": Argument(
             "text", "Upscaling factor; only x4 with the x4plus models.", "x2", choices=UPSCALE_FACTORS
         ),

@@ -117,10 +117,10 @@ def check_upscaling(model: str, factor: str) -> None:
     Raises:
         SettingsError: the model is unknown or unavailable, or lacks the factor.
     """
-    factors = [f"x{times}" for times in upscaling.FACTORS.get(model, ())]
+    factors = [f"x{times}" for times in upscaling.factors(model)]
     problem = None
     if not factors:
-        allowed = ", ".join(upscaling.FACTORS)
+        allowed = ", ".join(upscaling.names())
         message = messages.ARGUMENT_VALUE(name="model", found=model, allowed=f"one of: {allowed}")
         problem = Problem(message, "model", found=model[:80], allowed=allowed)
     elif factor not in factors:

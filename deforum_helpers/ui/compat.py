@@ -97,7 +97,8 @@ def field(control: Control, value: Any, choices: Sequence[str], uploads: Uploads
     if control.widget == "checkbox":
         made = gr.Checkbox(value=value, **common)
     elif control.widget == "choice":
-        made = gr.Dropdown(choices=list(choices), value=value, **common)
+        free = control.takes_files
+        made = gr.Dropdown(choices=list(choices), value=value, allow_custom_value=free, **common)
     elif control.widget == "line" and choices:
         made = gr.Dropdown(choices=list(choices), value=value, allow_custom_value=True, **common)
     elif control.widget == "slider":

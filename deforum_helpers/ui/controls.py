@@ -18,6 +18,7 @@ from deforum_helpers.controlnet.model_files import control_folders, control_name
 from deforum_helpers.controlnet.units import MODULES
 from deforum_helpers.core.errors import DeforumError, MissingFeature
 from deforum_helpers.media.ffmpeg import find_ffmpeg
+from deforum_helpers.models import upscaling
 from deforum_helpers.pipeline.host_facts import ControlNetFacts, HostFacts
 from deforum_helpers.settings import FIELDS, FieldInfo, defaults
 from deforum_helpers.settings.files import RepeatingObject, json_object
@@ -131,6 +132,7 @@ class Control:
         label: shown in the tab.
         info: help with unit, range and an example.
         choices: of a choice.
+        takes_files: whether the name of a file can be written in place of a choice.
         lines: height of a text box, in lines.
         minimum, maximum, step: of a slider.
     """
@@ -140,6 +142,7 @@ class Control:
     label: str
     info: str
     choices: tuple[str, ...] = ()
+    takes_files: bool = False
     lines: int = 1
     minimum: float = 0
     maximum: float = 0
@@ -156,6 +159,7 @@ def control(info: FieldInfo) -> Control:
         label=info.label or info.name,
         info=info_text(info),
         choices=info.choices,
+        takes_files=bool(info.file_suffixes),
         lines=TEXT_LINES.get(info.kind, 3 if "prompts" in info.name else 1),
         minimum=(info.minimum or 0) if bounded else 0,
         maximum=(info.maximum or 0) if bounded else 0,
@@ -210,6 +214,8 @@ def host_choices(name: str, facts: HostFacts) -> tuple[str, ...]:
         return facts.samplers
     if name == "scheduler":
         return facts.schedulers
+    if name == "r_upscale_model":
+        return upscaling.names()
     if _UNIT_FIELD.fullmatch(name):
         found = available_controlnet(facts)
         listed = found.modules if name.endswith("module") else found.models

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
+from deforum_helpers.models import upscaling as upscalers
 from deforum_helpers.ui import compat
 from deforum_helpers.ui.controls import NAMES, OptionRow
 from deforum_helpers.ui.tool_answers import (
@@ -66,7 +67,10 @@ def interpolation(uploads: Uploads) -> tuple[ToolComponents, ...]:
 def upscaling(uploads: Uploads) -> tuple[ToolComponents, ...]:
     """Make the tab Video Upscaling."""
     box, facts = _video_box("Video to upscale", "deforum_tool_upscale_film", uploads)
-    options = _rows(UPSCALE_ROWS, "upscale")
+    present = [
+        replace(row, choices=upscalers.names()) if row.name == "model" else row for row in UPSCALE_ROWS
+    ]
+    options = _rows(present, "upscale")
     button = _button("*Upscale uploaded video*", "upscale")
     return (ToolComponents(button, "upscale", (box, *options), box=box, facts=facts),)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
@@ -32,6 +33,7 @@ from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.postproduction import RECORD
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.settings import load_settings
+from tests.models.upscaling import fake_spandrel
 from tests.models.weights.networks import blending, enlarging
 from tests.output.small_videos import sound, streams
 from tests.refusals import refuses
@@ -509,3 +511,26 @@ def test_several_workers_make_the_videos_of_one(tmp_path: Path) -> None:
     assert names(one.outdir) == names(several.outdir)
     for path in one.outdir.rglob("*.[mp][pn][4g]"):
         assert path.read_bytes() == (several.outdir / path.relative_to(one.outdir)).read_bytes()
+
+
+def test_a_file_upscales_the_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deforum_helpers.models.upscaling.find_spec", lambda name: None)
+    folder = tmp_path / "models" / "upscalers"
+    folder.mkdir(parents=True)
+    changes = {"r_upscale_video": True, "r_upscale_model": "4x.safetensors", "r_upscale_factor": "x3"}
+    (message,) = problems_of(tmp_path, **changes)
+    assert f"put the file into {folder}" in message
+    save_file(fake_spandrel.weights(4), folder / "4x.safetensors")
+    (message,) = problems_of(tmp_path, **changes)
+    assert "pip install spandrel" in message
+    assert "r_upscale_model 4x.safetensors" in missing_networks()
+    monkeypatch.setitem(sys.modules, "spandrel", fake_spandrel.module())
+    monkeypatch.setattr("deforum_helpers.models.upscaling.find_spec", lambda name: object())
+    result = rendered(job(tmp_path, **changes))
+    assert f"{STEM}_Upscaled_x3.mp4" in names(result.outdir)
+    larger, frame = (
+        read_frame(result.outdir / folder / f"{STEM}_000000003.png").astype(int)
+        for folder in (f"{STEM}_upscaled", "")
+    )
+    assert larger.shape == (192, 192, 3)
+    assert np.abs(larger.reshape(64, 3, 64, 3, 3).mean((1, 3)) - frame).mean() < 12

@@ -70,9 +70,11 @@ def test_no_module_opens_what_users_name_by_itself() -> None:
                 found[place] = calls
     assert set(found) == {
         "deforum_helpers/models/flow/estimators.py",  # after a look by is_regular
+        "deforum_helpers/models/upscaling/models.py",  # from what open_regular has opened
         "deforum_helpers/media/containers.py",  # libav reads from a file that open_regular has opened
     }
     assert found["deforum_helpers/models/flow/estimators.py"] == ["torch.load(path)"]
+    assert found["deforum_helpers/models/upscaling/models.py"] == ["torch.load(file)"]
     assert all("source" in call.lower() for call in found["deforum_helpers/media/containers.py"])
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -155,6 +156,10 @@ def test_schema_describes_every_setting() -> None:
         "x-tab": "Run",
     }
     assert properties["border"]["enum"] == ["replicate", "wrap"]
+    names, files = properties["r_upscale_model"]["anyOf"]
+    assert names["enum"][-1] == "Lanczos"
+    assert re.search(files["pattern"], "4x-UltraSharp.pth")
+    assert not re.search(files["pattern"], "../4x-UltraSharp.pth")
     assert properties["steps_schedule"]["x-maximum"] == 200
     assert properties["sd_model_name"]["readOnly"] is True
     json.dumps(schema(), allow_nan=False)

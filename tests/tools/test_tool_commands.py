@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from deforum_helpers.__main__ import main
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.output.frames import write_frame
 from deforum_helpers.output.video import VideoWriter
+from tests.models.upscaling import fake_spandrel
 from tests.output.small_videos import FFMPEG, chart
 
 
@@ -28,6 +31,7 @@ def video(tmp_path: Path) -> Path:
         (["interpolate", "VIDEO", "--times", "3"], "frame-interpolation/clip/clip_FLOW_x3.mp4", 7),
         (["interpolate", "VIDEO", "--slower", "2"], "frame-interpolation/clip/clip_FLOW_x2_slomo_x2.mp4", 5),
         (["upscale", "VIDEO", "--factor", "x3"], "frame-upscaling/clip/clip_Upscaled_x3.mp4", 3),
+        (["upscale", "VIDEO", "--model", "4x.pth"], "frame-upscaling/clip/clip_Upscaled_x2.mp4", 3),
         (
             ["vid2depth", "VIDEO", "--mode", "None (just grayscale)"],
             "frame-depth/clip/clip_depth_None.mp4",
@@ -36,8 +40,19 @@ def video(tmp_path: Path) -> Path:
     ],
 )
 def test_a_video_becomes_another(
-    tmp_path: Path, video: Path, words: list[str], name: str, frames: int, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    video: Path,
+    words: list[str],
+    name: str,
+    frames: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("DEFORUM_MODELS", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "spandrel", fake_spandrel.module())
+    monkeypatch.setattr("deforum_helpers.models.upscaling.find_spec", lambda name: object())
+    (tmp_path / "upscalers").mkdir()
+    torch.save(fake_spandrel.weights(4), tmp_path / "upscalers" / "4x.pth")
     out = tmp_path / "out"
     words = [str(video) if word == "VIDEO" else word for word in words]
     assert main([*words, "--out", str(out)]) == 0

@@ -8,6 +8,7 @@ import pytest
 
 from deforum_helpers.pipeline.host_facts import ControlNetFacts, HostFacts
 from deforum_helpers.settings import FIELDS, defaults, flat_settings, load_settings
+from deforum_helpers.settings.tables import UPSCALE_MODELS
 from deforum_helpers.ui.controls import (
     NAMES,
     available_controlnet,
@@ -110,6 +111,18 @@ def test_what_a_host_has_is_offered_behind_the_default() -> None:
     assert host_choices("cn_1_weight", facts) == host_choices("zoom", facts) == ()
     assert {name[-6:] for name in refreshable_names()} == {"module", "_model"}
     assert len(refreshable_names()) == 10
+
+
+def test_files_of_upscalers_are_offered_behind_the_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEFORUM_MODELS", str(tmp_path))
+    (tmp_path / "upscalers").mkdir()
+    (tmp_path / "upscalers" / "4x.pth").write_bytes(b"1")
+    facts = HostFacts("standalone", "demo", None, Path("/x"), (), ())
+    assert host_choices("r_upscale_model", facts) == (*UPSCALE_MODELS, "4x.pth")
+    assert control(FIELDS["r_upscale_model"]).takes_files
+    assert not control(FIELDS["r_upscale_factor"]).takes_files
 
 
 def test_nothing_is_offered_where_controlnet_is_missing() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -80,7 +81,9 @@ def load_depth_net(folder: str | Path) -> DepthNet:
 
 
 @torch.inference_mode()
-def predict(net: DepthNet, rgb: torch.Tensor, size_px: int = SIZE_PX) -> torch.Tensor:
+def predict(
+    net: Callable[[torch.Tensor], torch.Tensor], rgb: torch.Tensor, size_px: int = SIZE_PX
+) -> torch.Tensor:
     """Relative log-depth of one image, larger = farther.
 
     rgb: float (3, H, W) in 0..1 on the network's device; it is resized so that its short side is near `size_px`.

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+from torch.utils._pytree import tree_flatten
 
 from deforum_helpers.core.bounded_json import parse_json
 from deforum_helpers.core.errors import DeforumError
@@ -30,10 +30,9 @@ from deforum_helpers.core.files.atomic import write_whole
 from deforum_helpers.core.files.no_links import make_folder
 from deforum_helpers.core.files.regular import UnusableFile, read_regular
 from deforum_helpers.engines import messages
+from deforum_helpers.models.graphs import Forward, Recorder
 
 _log = logging.getLogger(__name__)
-
-Forward = Callable[..., Any]
 
 # What `DEFORUM_COMPILE` may say, and the ways of evaluation that it allows.
 CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -46,7 +45,6 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 TIMED = 6
 # A graph keeps the memory of a whole evaluation.
 MOST_GRAPHS = 4
-WARM_UPS = 3
 LARGEST_STORE_BYTES = 1_000_000
 MOST_STORED = 500
 
@@ -120,34 +118,10 @@ class CudaMachine:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._pool: Any = None
+        self._recorder = Recorder(device)
 
     def capture(self, forward: Forward, args: Any, kwargs: Any) -> Forward:
-        leaves, structure = tree_flatten((args, kwargs))
-        held = [leaf.clone() if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
-        held_args, held_kwargs = tree_unflatten(held, structure)
-        with torch.cuda.device(self._device):
-            self._pool = self._pool or torch.cuda.graph_pool_handle()
-            here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
-            aside.wait_stream(here)
-            with torch.cuda.stream(aside):
-                for _ in range(WARM_UPS):
-                    forward(*held_args, **held_kwargs)
-            here.wait_stream(aside)
-            graph = torch.cuda.CUDAGraph()
-            # Other threads, which wait for copies, must not end the recording.
-            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-                result = forward(*held_args, **held_kwargs)
-
-        def replay(*given_args: Any, **given_kwargs: Any) -> Any:
-            for mine, given in zip(held, tree_flatten((given_args, given_kwargs))[0], strict=True):
-                if isinstance(mine, torch.Tensor):
-                    mine.copy_(given)
-            graph.replay()
-            return tree_map(lambda leaf: leaf.clone() if isinstance(leaf, torch.Tensor) else leaf, result)
-
-        return replay
+        return self._recorder.record(forward, args, kwargs)
 
     def compile(self, forward: Forward) -> Forward:
         # Beside the times; by default the compiler's cache is in the folder of temporary files.

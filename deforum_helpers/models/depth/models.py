@@ -28,7 +28,8 @@ from deforum_helpers.image.convert import IMAGENET_DEVIATION, IMAGENET_MEAN, Tri
 from deforum_helpers.image.types import Image
 from deforum_helpers.models import messages
 from deforum_helpers.models.depth import HUB_IDS, local_folder
-from deforum_helpers.models.devices import network_dtype
+from deforum_helpers.models.devices import channels_last, network_dtype
+from deforum_helpers.models.graphs import recorded
 
 
 class DepthModel(Protocol):
@@ -103,7 +104,9 @@ class SmallModel:
     metric = False
 
     def __init__(self, device: torch.device | str) -> None:
-        self._net = load_depth_net(WEIGHTS).to(device)
+        # in float32 on a GPU too: so small a network is bound by its launches, which a graph saves
+        place = torch.device(device)
+        self._net = recorded(channels_last(load_depth_net(WEIGHTS), place), place)
 
     def answer(self, image: Image) -> torch.Tensor:
         """Return log-depth, (H, W) float32; log-depth rather than metres, so that near and far get bins alike."""
@@ -111,6 +114,7 @@ class SmallModel:
         return predict(self._net, image).clamp(0, SKY)
 
 
+CPU = torch.device("cpu")
 HALF: Triple = (0.5, 0.5, 0.5)
 
 
@@ -169,7 +173,9 @@ def load_model(
     """
     transformers = require("transformers", f"The depth model {family}", "pip install transformers")
     source = local_folder(family, models_folder) or HUB_IDS[family]
-    dtype = network_dtype(torch.device(device), torch.float16)
+    place = torch.device(device)
+    # not bfloat16, whose eight bits would show as steps in the depth
+    dtype = network_dtype(place, torch.float16)
     try:
         network = transformers.AutoModelForDepthEstimation.from_pretrained(
             source, local_files_only=not allow_download, use_safetensors=True, dtype=dtype
@@ -179,7 +185,7 @@ def load_model(
         raise ModelError(
             messages.DEPTH_MODEL_BROKEN(family=family, source=source, reason=first_line)
         ) from error
-    return TransformersModel(CONVENTIONS[family], network.to(device).eval())
+    return TransformersModel(CONVENTIONS[family], channels_last(network, place).eval(), place)
 
 
 class TransformersModel:
@@ -187,14 +193,20 @@ class TransformersModel:
 
     Args:
         convention: of its family.
-        network: in eval mode, on its device; called with pixel_values, answers predicted_depth (B, h, w).
+        network: in eval mode, on `device`; called with pixel_values, answers predicted_depth (B, h, w).
+        device: where it runs, on CUDA as a graph.
     """
 
-    def __init__(self, convention: Convention, network: Any) -> None:
+    def __init__(self, convention: Convention, network: Any, device: torch.device = CPU) -> None:
+        def predicted_depth(pixels: torch.Tensor) -> torch.Tensor:
+            depth: torch.Tensor = network(pixel_values=pixels).predicted_depth
+            return depth
+
         self.far_is_large = convention.metric
         self.metric = convention.metric
         self._convention = convention
-        self._network = network
+        self._dtype = network.dtype
+        self._depth = recorded(predicted_depth, device)
 
     @torch.no_grad()
     def answer(self, image: Image) -> torch.Tensor:
@@ -220,7 +232,7 @@ class TransformersModel:
             align_corners=False,
         )
         pixels = standardized(seen.clamp(0, 1), self._convention.mean, self._convention.deviation)
-        predicted = self._network(pixel_values=pixels.to(self._network.dtype)).predicted_depth.float()
+        predicted = self._depth(pixels.to(self._dtype)).float()
         return F.interpolate(predicted[:, None], image.shape[1:], mode="bicubic", align_corners=False)[0, 0]
 
 

@@ -20,7 +20,9 @@ from deforum_helpers.core.registry import choose
 from deforum_helpers.image.convert import to_bytes
 from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.models import messages
+from deforum_helpers.models.devices import channels_last, half_precision
 from deforum_helpers.models.flow import RAFT_INSTALL
+from deforum_helpers.models.graphs import recorded
 
 
 class FlowEstimator(Protocol):
@@ -127,6 +129,7 @@ def _farneback(source: Gray, target: Gray, guess: Field | None) -> Field:
     return field
 
 
+CPU = torch.device("cpu")
 UPDATES = 50
 MULTIPLE_PX = 8
 # The network compares patches of an eighth of the size on four levels of halves.
@@ -150,7 +153,8 @@ def load_raft(device: torch.device | str) -> RaftFlow:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError, ValueError) as error:
         raise ModelError(messages.RAFT_WEIGHTS_BROKEN(file=path.name)) from error
-    return RaftFlow(network.to(device).eval())
+    place = torch.device(device)
+    return RaftFlow(channels_last(network, place).eval(), place)
 
 
 class RaftFlow:
@@ -159,12 +163,18 @@ class RaftFlow:
     Args:
         network: called with two (1, 3, h, w) images in -1..1 whose sides are multiples of 8 and `num_flow_updates`;
             returns a list of (1, 2, h, w) flows, the last one the best.
+        device: where it runs; on a GPU in half precision except for places in pixels, and as a CUDA graph.
     """
 
     name = "RAFT"
 
-    def __init__(self, network: Any) -> None:
-        self._network = network
+    def __init__(self, network: Any, device: torch.device = CPU) -> None:
+        def last_flow(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            with half_precision(device):
+                flow: torch.Tensor = network(source, target, num_flow_updates=UPDATES)[-1]
+            return flow
+
+        self._flow = recorded(last_flow, device)
 
     @torch.no_grad()
     def estimate(self, source: Image, target: Image, guess: Flow | None = None) -> Flow:
@@ -176,7 +186,7 @@ class RaftFlow:
         )
         padding = (0, wide - width_px, 0, tall - height_px)
         pair = [F.pad(image[None] * 2 - 1, padding, mode="replicate") for image in (source, target)]
-        flow: Flow = self._network(*pair, num_flow_updates=UPDATES)[-1]
+        flow: Flow = self._flow(*pair)
         return flow[0, :, :height_px, :width_px].float().contiguous()
 
 
