@@ -175,6 +175,13 @@ class TestLeanLayers:
         assert not [layer for layer in layers if "cpu_layers" in type(layer).__module__]
         assert {weight.dtype for layer in layers for weight in layer.parameters()} == {torch.float32}
 
+    def test_the_model_by_its_own_name_is_the_same(self, request_for: RequestMaker) -> None:
+        images = []
+        for checkpoint in (None, str(MODEL_FOLDER)):
+            engine = make_engine("demo", device="cpu")._engine
+            images.append(generate(engine, request_for(steps=1, checkpoint=checkpoint)))
+        assert torch.equal(*images)
+
     def test_another_vae_is_left_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(engine_module, "has_fast_bfloat16", lambda device: True)
         shutil.copytree(MODEL_FOLDER / "vae", tmp_path / "vae")

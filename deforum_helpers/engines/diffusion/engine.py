@@ -428,7 +428,7 @@ class DiffusionEngine:
             allow_download=self._allow_download,
             latent_multiple=self._latent_multiple,
         )
-        if checkpoint is None and self._lean_on_cpu:
+        if name == self._checkpoint and self._lean_on_cpu:
             self._make_lean(model.network)
             if vae is None:
                 self._make_lean(model.autoencoder.vae)
