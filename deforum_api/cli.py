@@ -18,6 +18,7 @@ from deforum_api.version import VERSION
 from deforum_helpers.cli import messages
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.library_environment import (
+    let_allocator_keep_memory,
     let_cpu_replace_missing_operators,
     let_waiting_threads_sleep,
 )
@@ -149,6 +150,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "deforum") -> int:
     """
     let_waiting_threads_sleep()
     let_cpu_replace_missing_operators()
+    let_allocator_keep_memory()
     program = _program(prog)
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments:

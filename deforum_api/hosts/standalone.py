@@ -42,6 +42,7 @@ from deforum_api.version import VERSION
 from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.core.files.scratch import DROPPED, ScratchFolder
 from deforum_helpers.core.library_environment import (
+    let_allocator_keep_memory,
     let_cpu_replace_missing_operators,
     let_waiting_threads_sleep,
 )
@@ -73,6 +74,7 @@ def serve(flags: Namespace) -> int:
     """Serve according to the flags until a signal stops the server; return the exit code."""
     let_waiting_threads_sleep()
     let_cpu_replace_missing_operators()
+    let_allocator_keep_memory()
     problem = flag_problem(flags)
     if problem:
         print(problem, file=sys.stderr)

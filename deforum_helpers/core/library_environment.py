@@ -1,10 +1,11 @@
-"""Environment variables that numerical libraries read when they load; this module imports none of them."""
+"""What numerical libraries find in their process when they load; this module imports none of them."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 # Variables by which a user has already chosen how threads of OpenMP wait.
 CHOICES = ("OMP_WAIT_POLICY", "KMP_BLOCKTIME", "GOMP_SPINCOUNT")
@@ -36,3 +37,34 @@ def let_cpu_replace_missing_operators(
     """
     if platform == "darwin":
         environment.setdefault(MPS_FALLBACK, "1")
+
+
+# Variables of glibc, with the parameter of its `mallopt` and the value; a variable that is set is a choice of the user.
+ALLOCATOR: Mapping[str, tuple[int, int]] = {
+    "MALLOC_TRIM_THRESHOLD_": (-1, 256 << 20),
+    "MALLOC_MMAP_THRESHOLD_": (-3, 32 << 20),  # the most that glibc takes
+}
+
+
+def let_allocator_keep_memory(
+    environment: Mapping[str, str] = os.environ, platform: str = sys.platform
+) -> None:
+    """Let glibc keep up to 256 MB of freed memory of this process; other C libraries are left alone.
+
+    By default it returns the memory of large activations to the system after most layers, which clears all of it before
+    it gives it back for the next layer: a tenth of the time of a decoding, and more outside the main thread.
+
+    Args:
+        environment: of this process; a choice of the user in it is kept.
+        platform: as `sys.platform`.
+    """
+    if (
+        platform != "linux"
+        or "GLIBC_TUNABLES" in environment
+        or any(name in environment for name in ALLOCATOR)
+    ):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for parameter, value in ALLOCATOR.values():
+            mallopt(parameter, value)

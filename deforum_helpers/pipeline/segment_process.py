@@ -29,6 +29,7 @@ from deforum_helpers.core.child_programs import (
     error_of,
 )
 from deforum_helpers.core.errors import Cancelled, DeforumError, RenderError
+from deforum_helpers.core.library_environment import let_allocator_keep_memory
 from deforum_helpers.core.progress import StopRequest
 from deforum_helpers.core.spread import OpenPieceWorkers, piece_processes
 from deforum_helpers.engines import make_engine
@@ -186,6 +187,7 @@ class ProcessWorker:
 
 def main() -> None:
     """Render tasks until the parent ends."""
+    let_allocator_keep_memory()
     parent = ParentChannel()
     first = parent.read()
     if first is None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -7,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from deforum_helpers.core.library_environment import CHOICES, let_waiting_threads_sleep
+from deforum_helpers.core.library_environment import (
+    ALLOCATOR,
+    CHOICES,
+    let_allocator_keep_memory,
+    let_waiting_threads_sleep,
+)
 
 ROOT = Path(__file__).parents[2]
 PASSIVE = {"OMP_WAIT_POLICY": "passive"}
@@ -22,7 +28,8 @@ def test_a_choice_of_the_user_is_kept(chosen: dict[str, str]) -> None:
 
 def output_of(code: str) -> list[str]:
     """Run `code` with none of the variables set; return the lines that it prints."""
-    environment = {name: value for name, value in os.environ.items() if name not in CHOICES}
+    unset = {*CHOICES, *ALLOCATOR, "GLIBC_TUNABLES"}
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
     command = [sys.executable, "-c", code]
     return subprocess.check_output(command, cwd=ROOT, env=environment, text=True).splitlines()
 
@@ -63,3 +70,43 @@ def test_child_programs_get_it_and_their_parent_does_not(start: str) -> None:
         f"subprocess.Popen = started; starter.{call}"
     )
     assert found == ["passive False"]
+
+
+# Takes and frees the activations of a few layers, which the system clears anew where the allocator returns them.
+LAYERS = """
+import ctypes, resource
+import deforum_helpers.core.library_environment as program
+{change}
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+for image in range(6):
+    if image == 3:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    layers = [libc.malloc(16 << 20) for _ in range(6)]
+    for layer in layers:
+        libc.memset(layer, 1, 16 << 20)
+    for layer in layers:
+        libc.free(layer)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"), reason="another allocator"
+)
+def test_memory_of_layers_is_kept_for_the_next_image() -> None:
+    [cleared] = output_of(LAYERS.format(change="program.let_allocator_keep_memory()"))
+    assert int(cleared) < 1000, "pages; three images have 73,728 of 4 KB"
+
+
+@pytest.mark.parametrize("chosen", [*ALLOCATOR, "GLIBC_TUNABLES"])
+def test_an_allocator_that_the_user_has_set_up_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    def no_library(name: None) -> None:
+        raise AssertionError("the allocator is changed")
+
+    monkeypatch.setattr(ctypes, "CDLL", no_library)
+    let_allocator_keep_memory({chosen: "1"}, "linux")
+    let_allocator_keep_memory({}, "darwin")

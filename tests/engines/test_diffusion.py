@@ -17,6 +17,7 @@ from deforum_helpers.core.errors import ModelError, NotFinite, OutOfMemory
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import FreeU, GenerateRequest
+from deforum_helpers.engines.demo.engine import MODEL_FOLDER
 from deforum_helpers.engines.diffusion import engine as engine_module
 from deforum_helpers.engines.diffusion import lora
 from deforum_helpers.engines.diffusion.autoencoder import Canvas
@@ -119,24 +120,29 @@ class TestPrompts:
         assert torch.equal(images[2], images[3]), "no more layers are left out than there are"
 
 
-class TestFastAutoencoder:
-    @pytest.fixture
-    def exact_and_fast(self, monkeypatch: pytest.MonkeyPatch) -> tuple[DiffusionEngine, DiffusionEngine]:
-        """The built-in model with its autoencoder in float32 and, on any CPU, in bfloat16."""
-        engines = []
-        for fast in (False, True):
-            monkeypatch.setattr(engine_module, "has_fast_bfloat16", lambda device, fast=fast: fast)
-            engines.append(make_engine("demo", device="cpu")._engine)
-            engines[-1]._model(None, None)
+class TestLeanLayers:
+    @pytest.fixture(params=["bfloat16", "float32"])
+    def exact_and_lean(
+        self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    ) -> tuple[DiffusionEngine, DiffusionEngine]:
+        """The built-in model as diffusers computes it, and lean with products of a dtype, on any CPU."""
+        monkeypatch.setattr(engine_module, "has_fast_bfloat16", lambda device: request.param == "bfloat16")
+        engines = [make_engine("demo", device="cpu")._engine for _ in range(2)]
+        engines[0]._lean_on_cpu = False
+        for one in engines:
+            one._model(None, None)
         return engines[0], engines[1]
 
     def test_images_are_nearly_those_of_float32(
-        self, exact_and_fast: tuple[DiffusionEngine, DiffusionEngine], request_for: RequestMaker
+        self, exact_and_lean: tuple[DiffusionEngine, DiffusionEngine], request_for: RequestMaker
     ) -> None:
-        exact, fast = exact_and_fast
+        exact, lean = exact_and_lean
+        products, between = lean_dtypes(lean)
+        least_db = 45 if products == torch.bfloat16 else 80
+        assert between == torch.float32
         first = request_for(prompt="a river valley", width_px=128, height_px=128, sampler="DPM++ 2M")
         image = generate(exact, first)
-        assert psnr_db(generate(fast, first), image) >= 45
+        assert psnr_db(generate(lean, first), image) >= least_db
         following = replace(
             first,
             init_image=image,
@@ -144,19 +150,45 @@ class TestFastAutoencoder:
             noise_source="inverted",
             autoencoder_correction=True,
         )
-        found = generate(fast, following)
-        assert psnr_db(found, generate(exact, following)) >= 45
-        assert torch.equal(generate(fast, following), found)
+        found = generate(lean, following)
+        assert psnr_db(found, generate(exact, following)) >= least_db
+        assert torch.equal(generate(lean, following), found)
         assert found.dtype == torch.float32
-        dtypes = [model.autoencoder.vae.dtype for model in (exact._loaded[1], fast._loaded[1])]
-        assert dtypes == [torch.float32, torch.bfloat16]
 
-    def test_other_models_keep_float32(
+    def test_what_changes_the_layers_for_an_image_still_does(
+        self, exact_and_lean: tuple[DiffusionEngine, DiffusionEngine], request_for: RequestMaker
+    ) -> None:
+        """Tiling, where both sides of the image meet; its padding is not that of the convolution after upsampling."""
+        plain = request_for(width_px=64, height_px=64, steps=2, cfg_scale=1.0)
+        tiled = replace(plain, tiling=True)
+        images = [[generate(one, request) for one in exact_and_lean] for request in (plain, tiled)]
+        assert not torch.equal(images[0][1], images[1][1])
+        assert psnr_db(*images[1]) >= 45
+
+    def test_other_models_keep_the_layers_of_diffusers(
         self, engine: DiffusionEngine, monkeypatch: pytest.MonkeyPatch, request_for: RequestMaker
     ) -> None:
         monkeypatch.setattr(engine_module, "has_fast_bfloat16", lambda device: True)
         generate(engine, request_for(steps=1))
-        assert engine._loaded[1].autoencoder.vae.dtype == torch.float32
+        model = engine._loaded[1]
+        layers = [layer for part in (model.network, model.autoencoder.vae) for layer in part.modules()]
+        assert not [layer for layer in layers if "cpu_layers" in type(layer).__module__]
+        assert {weight.dtype for layer in layers for weight in layer.parameters()} == {torch.float32}
+
+    def test_the_model_by_its_own_name_is_the_same(self, request_for: RequestMaker) -> None:
+        images = []
+        for checkpoint in (None, str(MODEL_FOLDER)):
+            engine = make_engine("demo", device="cpu")._engine
+            images.append(generate(engine, request_for(steps=1, checkpoint=checkpoint)))
+        assert torch.equal(*images)
+
+    def test_another_vae_is_left_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(engine_module, "has_fast_bfloat16", lambda device: True)
+        shutil.copytree(MODEL_FOLDER / "vae", tmp_path / "vae")
+        engine = make_engine("demo", device="cpu")._engine
+        vae = engine._model(None, str(tmp_path / "vae")).autoencoder.vae
+        assert {weight.dtype for weight in vae.parameters()} == {torch.float32}
+        assert lean_dtypes(engine)[0] == torch.bfloat16
 
     @pytest.mark.parametrize(("found", "fast"), [({"avx512_bf16": True}, True), ({"avx2": True}, False)])
     def test_the_cpu_decides(
@@ -167,6 +199,12 @@ class TestFastAutoencoder:
         assert not has_fast_bfloat16(torch.device("cuda"))
         monkeypatch.delattr(torch.cpu, "get_capabilities")
         assert not has_fast_bfloat16(torch.device("cpu")), "older versions of torch do not report it"
+
+
+def lean_dtypes(engine: DiffusionEngine) -> tuple[torch.dtype, torch.dtype]:
+    """Return the dtypes of the U-Net's large products and of what is between them."""
+    network = engine._loaded[1].network
+    return network.down_blocks[0].resnets[0].conv1.weight.dtype, network.dtype
 
 
 def psnr_db(one: torch.Tensor, other: torch.Tensor) -> float:

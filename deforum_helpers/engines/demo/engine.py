@@ -29,7 +29,7 @@ class DemoEngine:
 
     def __init__(self, device: str | None = None) -> None:
         self._engine = DiffusionEngine(
-            str(MODEL_FOLDER), device=device, latent_multiple=_LATENT_MULTIPLE, fast_autoencoder=True
+            str(MODEL_FOLDER), device=device, latent_multiple=_LATENT_MULTIPLE, lean_on_cpu=True
         )
         self.device = self._engine.device
 

@@ -114,7 +114,7 @@ class DiffusionEngine:
         offload: one of `OFFLOAD_CHOICES`.
         precision: one of `PRECISION_CHOICES`.
         latent_multiple: see `families.StableDiffusion`.
-        fast_autoencoder: whether the checkpoint's own VAE is exact enough in bfloat16, where a CPU has that.
+        lean_on_cpu: whether a CPU computes the checkpoint with `cpu_layers`, which are exact enough for it.
         parts: components that replace the checkpoint's own, or complete it.
         memory: returns the memory of a device, None = not limited.
 
@@ -133,7 +133,7 @@ class DiffusionEngine:
         offload: str = AUTO,
         precision: str = AUTO,
         latent_multiple: int = 1,
-        fast_autoencoder: bool = False,
+        lean_on_cpu: bool = False,
         parts: ModelParts = NO_PARTS,
         memory: Callable[[torch.device], DeviceMemory | None] = device_memory,
     ) -> None:
@@ -147,7 +147,7 @@ class DiffusionEngine:
         self._lora_folders = folders_beside(checkpoint, LORA_FOLDER)
         self._allow_download = allow_download
         self._latent_multiple = latent_multiple
-        self._fast_autoencoder = fast_autoencoder
+        self._lean_on_cpu = lean_on_cpu and self.device.type == "cpu"
         self._parts = parts
         described = describe_checkpoint(checkpoint, allow_download, parts)
         self._described: dict[str, Checkpoint] = {checkpoint: described}
@@ -475,15 +475,22 @@ class DiffusionEngine:
             allow_download=self._allow_download,
             latent_multiple=self._latent_multiple,
         )
+        if name == self._checkpoint and self._lean_on_cpu:
+            self._make_lean(model.network)
+            if vae is None:
+                self._make_lean(model.autoencoder.vae)
         if vae is None and described.is_whole:
             vae = described.given.vae or None
         if vae is not None:
             path = vae_files(self._checkpoint).get(vae, Path(vae).expanduser())
             model.autoencoder = autoencoder_of(load_vae(path, model.autoencoder.vae))
-        elif checkpoint is None and self._fast_autoencoder and has_fast_bfloat16(self.device):
-            model.autoencoder.vae.bfloat16()  # unlike `to`, logs no warning
         self._loaded = (key, model)
         return model
+
+    def _make_lean(self, network: Any) -> None:
+        from deforum_helpers.engines.diffusion.cpu_layers import use_lean_layers
+
+        use_lean_layers(network, torch.bfloat16 if has_fast_bfloat16(self.device) else torch.float32)
 
     def _describe(self, checkpoint: str | None) -> Checkpoint:
         name = self._name(checkpoint)
