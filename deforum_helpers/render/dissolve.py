@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deforum_helpers.image.convert import on_8_bit_grid
+from deforum_helpers.image.convert import on_8_bit_grid, rounded
 from deforum_helpers.image.crossfade import dissolve_blend, dissolve_order
 from deforum_helpers.image.types import Image
 from deforum_helpers.render.context import RenderContext
@@ -36,6 +36,6 @@ def apply_dissolve(
         if share >= 1:
             return (*blended, *frames[len(blended) :]), None
         leaving = context.warp(leaving, frame.index)
-        image = on_8_bit_grid(dissolve_blend(leaving, frame.image, order, share))
-        blended.append(replace(frame, image=image))
+        image, levels = rounded(dissolve_blend(leaving, frame.image, order, share))
+        blended.append(replace(frame, image=image, levels=levels))
     return tuple(blended), on_8_bit_grid(leaving)

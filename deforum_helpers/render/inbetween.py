@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from deforum_helpers.image.convert import on_8_bit_grid
+from deforum_helpers.image.convert import rounded
 from deforum_helpers.image.crossfade import sharp_blend
 from deforum_helpers.image.mask import blurred
 from deforum_helpers.image.types import Flow, Image
@@ -84,7 +84,7 @@ def finish_step(
     if work.image is None:
         raise AssertionError("the key frame has no image after its stages")
     count = key.stop - key.index
-    anchor = on_8_bit_grid(work.image)
+    anchor, anchor_levels = rounded(work.image)
     blend = _Blend(anchor, fading, None, work.motion, work.flow, anchor, fading, memory=work.memory)
     frames: list[Frame] = []
     for number, index in enumerate(range(key.index, key.stop), start=1):
@@ -99,14 +99,15 @@ def finish_step(
             image = _blended(blend, number / key.fade, sharp=context.plan.settings.cadence_blend == "sharp")
         if count > 1 or fades:
             image = context.restore_outside_mask(image, index, work.mask)
+        levels = anchor_levels if image is anchor else None
         if number == count and image is not anchor:
-            image = on_8_bit_grid(image)
+            image, levels = rounded(image)
         depth = (
             context.cached_depth.depth(image)
             if context.plan.settings.save_depth_maps and context.cached_depth
             else None
         )
-        frames.append(Frame(index, image, depth, work.extras if number == 1 else ()))
+        frames.append(Frame(index, image, depth, work.extras if number == 1 else (), levels))
     return StepFrames(tuple(frames), blend.video_flow, blend.unpainted)
 
 

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import torch
 
 from deforum_helpers.image.color import ColorReference
+from deforum_helpers.image.transfers import HostCopy
 from deforum_helpers.image.types import Depth, Flow, Image
 from deforum_helpers.render.memory import SceneMemory
 
@@ -65,9 +66,11 @@ class Frame:
         image: (3, H, W) float32 RGB 0..1.
         depth: (H, W) its depth where depth maps are saved, else None.
         extras: intermediate images to save, each with a name.
+        levels: (H, W, 3) uint8, the image in 8 bits, where it was made from them; else None.
     """
 
     index: int
     image: Image
     depth: Depth | None = None
     extras: tuple[tuple[str, Image], ...] = ()
+    levels: HostCopy | None = None
