@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.rows import table
-from deforum_helpers.core.cpu_threads import let_waiting_threads_sleep
+from deforum_helpers.core.library_environment import let_waiting_threads_sleep
 
 MODULES = {
     "schedules": "benchmarks.schedules",

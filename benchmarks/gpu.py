@@ -26,7 +26,7 @@ from deforum_helpers.engines.base import Engine, GenerateRequest
 from deforum_helpers.engines.diffusion.loading import LoadedModel
 from deforum_helpers.engines.names import samplers, schedulers
 from deforum_helpers.image.types import Depth, Image
-from deforum_helpers.models.depth.base import DepthEstimator
+from deforum_helpers.models.depth.estimators import DepthEstimator
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.prepare import HostFacts, prepare
 

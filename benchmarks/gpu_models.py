@@ -23,9 +23,9 @@ from deforum_helpers.engines.diffusion.loading import (
     prepare_vae,
     scheduler_config,
 )
-from deforum_helpers.models.depth.names import depth_name
-from deforum_helpers.models.depth.scene import SceneDepth
-from deforum_helpers.models.depth.transformers_models import CONVENTIONS, TransformersModel
+from deforum_helpers.models.depth import depth_name
+from deforum_helpers.models.depth.estimators import SceneDepth
+from deforum_helpers.models.depth.models import CONVENTIONS, TransformersModel
 
 DEPTH = "Depth-Anything-V2-Small"
 TINY_WIDTHS = (32, 64)

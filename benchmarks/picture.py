@@ -31,7 +31,7 @@ from deforum_helpers.engines.names import samplers, schedulers
 from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.image.types import Depth
 from deforum_helpers.image.warp import warp_2d
-from deforum_helpers.models.depth import make_estimator
+from deforum_helpers.models.depth.estimators import make_estimator
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.prepare import HostFacts, Prepared, prepare

@@ -10,7 +10,7 @@ from benchmarks.rows import Row, best_of
 from benchmarks.video import moving_frames
 from deforum_helpers.image.convert import from_bytes, pixels
 from deforum_helpers.models.flow.estimators import dis_medium
-from deforum_helpers.models.interpolation.flow_blend import MotionInterpolator
+from deforum_helpers.models.interpolation.engines import MotionInterpolator
 from deforum_helpers.models.interpolation.sequence import similarity
 from deforum_helpers.models.upscaling.models import Lanczos
 

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.picture_measures import Frame, Pair, smear
-from deforum_helpers.camera.pinhole import intrinsics, scene_move, view
+from deforum_helpers.camera.projection import intrinsics, scene_move, view
 from deforum_helpers.camera.types import Matrix
 from deforum_helpers.image.convert import from_bytes, from_pixels, to_bytes
 from deforum_helpers.image.reveal import hole_mask, warp_flags

@@ -20,7 +20,7 @@ SECONDS = 300
 _ANALYSIS = """
 import sys, time
 from pathlib import Path
-from deforum_helpers.media.beat_tracking import track_beats
+from deforum_helpers.media.sound_analysis import track_beats
 from deforum_helpers.media.containers import time_limit
 from deforum_helpers.media.sound_analysis import ONSET_RATE_HZ, measure_sound
 begun = time.perf_counter()

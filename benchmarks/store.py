@@ -12,8 +12,8 @@ from pathlib import Path
 from benchmarks.rows import Row, best_of
 from deforum_api.queue.events import Claimed, Reported, Succeeded
 from deforum_api.queue.record import Job
-from deforum_api.queue.records import Records
 from deforum_api.queue.sqlite import SqliteStore
+from deforum_api.queue.store import Records
 from deforum_helpers.settings import defaults
 
 NAME = "store"

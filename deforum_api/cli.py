@@ -16,10 +16,12 @@ from dataclasses import dataclass
 
 from deforum_api.version import VERSION
 from deforum_helpers.cli import messages
-from deforum_helpers.core.cpu_threads import let_waiting_threads_sleep
 from deforum_helpers.core.errors import ModelError
+from deforum_helpers.core.library_environment import (
+    let_cpu_replace_missing_operators,
+    let_waiting_threads_sleep,
+)
 from deforum_helpers.core.progress_line import LogLines
-from deforum_helpers.core.torch_environment import let_cpu_replace_missing_operators
 
 Run = Callable[[argparse.Namespace], int]
 

@@ -30,9 +30,9 @@ def other_extension() -> tuple[str, bool] | None:
 def register() -> None:
     """Import the packages while this folder comes first on the path, and register the callbacks."""
     from deforum_api.hosts import in_webui
-    from deforum_helpers.webui import pages, settings_page
+    from deforum_helpers.webui import pages
 
-    script_callbacks.on_ui_settings(settings_page.add_options)
+    script_callbacks.on_ui_settings(pages.add_options)
     script_callbacks.on_before_ui(lambda: in_webui.before_ui(shared.cmd_opts))
     script_callbacks.on_ui_tabs(in_webui.tabs)
     script_callbacks.on_app_started(lambda _demo, app: in_webui.app_started(app, shared.cmd_opts))

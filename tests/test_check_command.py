@@ -9,7 +9,7 @@ import pytest
 
 from deforum_helpers.__main__ import main
 from deforum_helpers.cli import check as command
-from deforum_helpers.cli.report import WIDTH
+from deforum_helpers.cli.check import WIDTH
 
 FILM = {
     "W": 64,

@@ -96,7 +96,7 @@ WITHOUT_TORCH = (
     "deforum_helpers.output.kinds",
     "deforum_helpers.output.paths",
     "deforum_helpers.output.subtitles",
-    "deforum_helpers.models.depth.names",
+    "deforum_helpers.models.depth",
     "deforum_helpers.engines.names",
     "deforum_helpers.engines.registry",
     "deforum_helpers.render.plan",

@@ -125,8 +125,8 @@ def test_the_installed_program_finds_its_files_from_any_folder(
     assert deforum("plot", "small.txt", "--schedules", "zoom").strip() == "small.svg"
     assert Path(here, deforum("run", "small.txt", "--engine", "demo").strip()).is_file()
 
-    ask = "import json; from deforum_helpers.ui import page, preset_list\n"
-    ask += "print(json.dumps([str(page.STYLE), *map(str, page.SCRIPTS), *(p.name for p in preset_list.presets())]))"
+    ask = "import json; from deforum_helpers.ui import preset_list, tab\n"
+    ask += "print(json.dumps([str(tab.STYLE), *map(str, tab.SCRIPTS), *(p.name for p in preset_list.presets())]))"
     asked = subprocess.run(
         [sys.executable, "-c", ask],
         cwd=here,

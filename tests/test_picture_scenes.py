@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.picture import COMMON, SCENE_CLIPS, clip_settings
 from benchmarks.scenes import FOV_DEG, KnownDepth, Layer, Scene, poses_of, revealed_ratio, scene_pairs
-from deforum_helpers.camera.pinhole import intrinsics
+from deforum_helpers.camera.projection import intrinsics
 from deforum_helpers.engines.names import samplers, schedulers
 from deforum_helpers.pipeline.prepare import HostFacts, prepare
 from deforum_helpers.render.plan import Plan

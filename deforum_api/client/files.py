@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deforum_api.client import messages
-from deforum_api.client.connection import CONNECTION_ERRORS, Connection, Request
+from deforum_api.client.connection import CONNECTION_ERRORS, Answer, Connection, Request
 from deforum_api.client.errors import ClientError
-from deforum_api.client.transport import Answer
 
 PIECE_BYTES = 1 << 18
 

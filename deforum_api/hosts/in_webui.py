@@ -117,7 +117,7 @@ def host_queue() -> JobQueue:
     Raises:
         StoreUnavailable: the job database in the WebUI's data folder, or a flag, cannot be used.
     """
-    from deforum_api.hosts.senders import make_uploads, make_webhooks
+    from deforum_api.hosts.own_host import make_uploads, make_webhooks
 
     try:
         webhooks, uploads = make_webhooks(flag, _roots), make_uploads(flag, _roots)

@@ -1,34 +1,41 @@
-"""The standalone host: its job queue, its engine and its health."""
+"""The parts of a host: its job queue, what it sends after the end of a job, and its health."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import platform
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deforum_api.hosts import messages
-from deforum_api.hosts.senders import Flag, make_uploads, make_webhooks
+from deforum_api.http.outputs import finished_files
+from deforum_api.http.security import split_list
 from deforum_api.queue.checks.processes import Checker
 from deforum_api.queue.checks.request import prepared_job
+from deforum_api.queue.deliveries import FinishedFile
 from deforum_api.queue.executors import Executor, LocalExecutor
+from deforum_api.queue.folders import Roots, located
 from deforum_api.queue.jobs import JobQueue
+from deforum_api.queue.record import Job
 from deforum_api.queue.rendering import OwnRenderer
 from deforum_api.queue.sqlite import FILE_NAME, SqliteStore
 from deforum_api.queue.store import JobStore
 from deforum_api.queue.submission import Limits
+from deforum_api.queue.uploads import Uploads
+from deforum_api.queue.webhooks import Webhooks, parse_key
 from deforum_api.version import VERSION
 from deforum_helpers.controlnet.units import module_fault
-from deforum_helpers.core.errors import MissingFeature
+from deforum_helpers.core.errors import DeforumError, MissingFeature
 from deforum_helpers.core.files.scratch import remove_abandoned
 from deforum_helpers.engines.memory import ManagesMemory, device_memory, memory_notes
 from deforum_helpers.media.containers import pyav
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.models.depth.names import DEPTH_NAMES, available_families, serve
+from deforum_helpers.models.depth import DEPTH_NAMES, available_families, serve
 from deforum_helpers.output.paths import IMAGES_FOLDER
 from deforum_helpers.output.runs import remove_unused_claims
 from deforum_helpers.pipeline.extra_outputs import missing_networks
@@ -39,6 +46,10 @@ if TYPE_CHECKING:
 
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "opencv-python-headless", "fastapi", "pydantic")
 MOST_NOTES = 20
+KEY_VARIABLE = "DEFORUM_WEBHOOK_KEY"
+
+# Returns the value of a flag, or the default on a host that does not have it.
+Flag = Callable[[str, Any], Any]
 
 
 def make_queue(
@@ -89,6 +100,50 @@ def local_executor(facts: HostFacts, in_lockstep: int = 1) -> LocalExecutor:
     """Return the executor that renders in this process, `in_lockstep` jobs at the same time."""
     memory = partial(device_memory, facts.device)
     return LocalExecutor(facts.device, facts.model or facts.engine, memory, in_lockstep)
+
+
+def make_webhooks(flag: Flag, roots: Roots) -> Webhooks:
+    """Return what notifies of the ends of jobs.
+
+    Raises:
+        DeforumError: the key cannot be used.
+    """
+    allow = split_list(flag("deforum_webhook_allow", ""))
+    return Webhooks(webhook_key(flag("deforum_webhook_key_file", "")), allow, _files(roots))
+
+
+def make_uploads(flag: Flag, roots: Roots) -> Uploads | None:
+    """Return what uploads outputs, or None if nothing is to be uploaded.
+
+    Raises:
+        DeforumError: nothing can be uploaded to the URL.
+    """
+    prefix = flag("deforum_upload_to", "")
+    return Uploads(prefix, _files(roots)) if prefix else None
+
+
+def webhook_key(file: str) -> bytes:
+    """Return the key from `file`, else from the environment; b"" if there is neither.
+
+    Raises:
+        DeforumError: the file cannot be read, or the key is too short.
+    """
+    text = os.environ.get(KEY_VARIABLE, "")
+    if file:
+        path = Path(file).expanduser()
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise DeforumError(messages.KEY_FILE_UNREADABLE(path=path, reason=reason)) from None
+    try:
+        return parse_key(text) if text or file else b""
+    except ValueError as error:
+        raise DeforumError(error.args[0]) from None
+
+
+def _files(roots: Roots) -> Callable[[Job], Sequence[FinishedFile]]:
+    return lambda job: finished_files(located(job, roots()))
 
 
 def database_path(flags: Namespace, default: Path) -> Path:

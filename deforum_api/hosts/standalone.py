@@ -35,16 +35,17 @@ from deforum_api.queue.ray.executor import RayExecutor
 from deforum_api.queue.ray.settings import WorkerSetup
 from deforum_api.queue.sqlite import SqliteStore
 from deforum_api.queue.submission import Limits
-from deforum_api.tab.desktop import has_desktop
 from deforum_api.tab.page import TITLE_SCRIPT, TabPage
 from deforum_api.tab.routes import add_tab_routes
-from deforum_api.tab.service import QueueService
+from deforum_api.tab.service import QueueService, has_desktop
 from deforum_api.version import VERSION
-from deforum_helpers.core.cpu_threads import let_waiting_threads_sleep
 from deforum_helpers.core.errors import DeforumError
 from deforum_helpers.core.files.scratch import DROPPED, ScratchFolder
+from deforum_helpers.core.library_environment import (
+    let_cpu_replace_missing_operators,
+    let_waiting_threads_sleep,
+)
 from deforum_helpers.core.progress_line import LogLines
-from deforum_helpers.core.torch_environment import let_cpu_replace_missing_operators
 from deforum_helpers.engines.part_options import model_parts
 from deforum_helpers.pipeline.host_facts import check_checkpoint, own_engine, own_facts
 from deforum_helpers.pipeline.prepare import HostFacts

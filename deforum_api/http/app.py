@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deforum_api.http import messages
-from deforum_api.http.routes import batches, jobs, outputs, script, settings, simple, tools, workers
+from deforum_api.http.routes import batches, jobs, outputs, settings, simple, tools, workers
 from deforum_api.http.routing import Service, error_response, unexpected
 from deforum_api.http.security import UPLOAD_PATH, Access, check_host, guard
 from deforum_api.queue.errors import ApiError, Refused
@@ -179,7 +179,7 @@ def mount(
     if mounted:
         return
     if api:
-        for routes in (batches, tools, jobs, outputs, workers, settings, script):
+        for routes in (batches, tools, jobs, outputs, workers, settings):
             app.include_router(routes.router)
     if simple_api:
         app.include_router(simple.router)

@@ -1,13 +1,15 @@
-"""The route class of all routes: checks access, limits the body and turns every error into the error envelope."""
+"""The class of all routes: it checks access, limits the body, and turns every error into the error envelope."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import secrets
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Depends
 from fastapi.exceptions import RequestValidationError
@@ -17,8 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from deforum_api.http import messages
-from deforum_api.http.models import ErrorResponse
-from deforum_api.http.reading import BufferedRequest
+from deforum_api.http.models import Batch, ErrorResponse
 from deforum_api.http.security import CHANGING_METHODS, Access, guard
 from deforum_api.http.sse import Streams
 from deforum_api.http.views import SLICE_BYTES, SlicedResponse, whole
@@ -29,6 +30,10 @@ from deforum_api.queue.jobs import JobQueue
 
 log = logging.getLogger(__name__)
 
+LOOK_EVERY_S = 0.5
+T = TypeVar("T")
+# More threads than requests may wait for their checks, so that further ones can be refused.
+_THREADS = ThreadPoolExecutor(64, "deforum-request")
 _MEANINGS = {
     400: "The request cannot be carried out; `errors` lists the wrong settings",
     401: "User name and password are needed",
@@ -102,6 +107,21 @@ def json_response(text: str | bytes, code: int = 200) -> Response:
     return SlicedResponse(whole(content), code, {"Content-Length": str(len(content))})
 
 
+class BufferedRequest(Request):
+    """A request whose body was read, and is parsed in the checking process.
+
+    FastAPI documents the body by the route's model; an empty model stands in for its value.
+    """
+
+    raw_body: bytes = b""
+
+    async def body(self) -> bytes:
+        return b"{}"
+
+    async def json(self) -> Any:
+        return Batch(deforum_settings={}, options_overrides=None, priority=None, webhook_url=None)
+
+
 class Route(APIRoute):
     """A route that answers errors with the error envelope, without a handler for the whole app."""
 
@@ -164,6 +184,42 @@ class Router(APIRouter):
         super().add_api_route(f"{path}/", endpoint, **{**kwargs, "include_in_schema": False})
         for full in (f"{self.prefix}{path}", f"{self.prefix}{path}/"):
             METHODS.setdefault(full, set()).update(kwargs["methods"])
+
+
+async def run_while_connected(request: Request, work: Callable[[threading.Event], T]) -> T:
+    """Return the result of `work`, which runs on a thread of its own, unless the client disconnects first.
+
+    Args:
+        request: its body was read.
+        work: called with an event that is set when the client has disconnected.
+
+    Raises:
+        ClientDisconnect: the client has disconnected.
+    """
+    gone = threading.Event()
+    answer = asyncio.get_running_loop().run_in_executor(_THREADS, work, gone)
+    answer.add_done_callback(_seen)
+    leaving: asyncio.Future[Any] = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait([answer, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ClientDisconnect
+        result: T = answer.result()
+        return result
+    finally:
+        gone.set()
+        leaving.cancel()
+
+
+def _seen(answer: asyncio.Future[Any]) -> None:
+    """Retrieve an error that nobody awaits, so that asyncio does not log it."""
+    if not answer.cancelled():
+        answer.exception()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _nothing() -> AsyncIterator[bytes]:

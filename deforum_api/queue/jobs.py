@@ -34,9 +34,8 @@ from deforum_api.queue.events import CancelRequested, Moved, PauseRequested, Rel
 from deforum_api.queue.executors import Executor, WorkerInfo
 from deforum_api.queue.folders import Roots, located
 from deforum_api.queue.record import DeliveryKind, IllegalTransition, Job
-from deforum_api.queue.records import Records
 from deforum_api.queue.runner import Runner, is_preview
-from deforum_api.queue.store import Delivery, JobStore, KeyTaken, MemoryStore, Receipt
+from deforum_api.queue.store import Delivery, JobStore, KeyTaken, MemoryStore, Receipt, Records
 from deforum_api.queue.submission import RECEIPT_KEPT_S, Limits, new_jobs, reply, unused_batch_id
 from deforum_api.queue.webhooks import Webhooks
 from deforum_api.queue.worker import Check, Render

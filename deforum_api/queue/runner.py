@@ -28,7 +28,7 @@ from deforum_api.queue.events import (
 from deforum_api.queue.executors import Executor, LocalExecutor
 from deforum_api.queue.logs import job_in_log
 from deforum_api.queue.record import IllegalTransition, Job
-from deforum_api.queue.records import Records, Superseded
+from deforum_api.queue.store import Records, Superseded
 from deforum_api.queue.submission import Limits
 from deforum_api.queue.watchdog import Attempt, SilenceLimits
 from deforum_api.queue.worker import Check, Render, Worker, attempt, progress_event

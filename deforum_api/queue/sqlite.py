@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, fields, replace
@@ -20,7 +21,6 @@ from deforum_api.queue.descriptors import out_of_descriptors
 from deforum_api.queue.errors import StoreUnavailable
 from deforum_api.queue.owners import OtherServers, ServerIdentity
 from deforum_api.queue.record import WORKING, DeliveryKind, Job, Status
-from deforum_api.queue.records import JobCache
 from deforum_api.queue.store import (
     LONGEST_PAUSE_S,
     UPLOAD_WAIT_S,
@@ -35,6 +35,8 @@ from deforum_helpers.core.files.mounts import network_mount
 APPLICATION_ID = 0x4446524D
 BUSY_TIMEOUT_S = 5.0
 BUSY_PAUSE_S = 0.05
+# Of the cache: characters of submitted settings; a job of the longest body has 8 million.
+BUDGET_CHARACTERS = 50_000_000
 
 # One script per version; `user_version` of a database counts those applied. Append only, never edit.
 MIGRATIONS: tuple[str, ...] = (
@@ -566,3 +568,29 @@ def _keep_receipt(change: sqlite3.Connection, receipt: Receipt) -> None:
 
 def _one(connection: sqlite3.Connection, query: str, *values: Any) -> Any:
     return connection.execute(query, values).fetchone()
+
+
+class JobCache:
+    """A cache of the most recently read jobs, limited by the length of their settings. Not thread-safe."""
+
+    def __init__(self, budget: int = BUDGET_CHARACTERS) -> None:
+        self._jobs: OrderedDict[int, Job] = OrderedDict()
+        self._budget = budget
+
+    def get(self, number: int, updates: int) -> Job | None:
+        """Return job `number` if it is cached with this number of updates, else None."""
+        job = self._jobs.get(number)
+        return job if job and job.updates == updates else None
+
+    def keep(self, job: Job) -> None:
+        """Add `job`, and evict the oldest jobs beyond the budget."""
+        before = self._jobs.pop(job.order, None)
+        self._jobs[job.order] = job
+        self._budget += _size(before) - _size(job)
+        while self._budget < 0:
+            _, oldest = self._jobs.popitem(last=False)
+            self._budget += _size(oldest)
+
+
+def _size(job: Job | None) -> int:
+    return len(job.settings_json) + len(job.overrides_json) if job else 0

@@ -1,4 +1,4 @@
-"""The tab's job service, over the queue that the API uses."""
+"""The tab's job service over the queue that the API uses, with its options file and folders on the desktop."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import json
 import logging
 import os
 import re
+import shutil
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,20 +24,23 @@ from deforum_api.queue.record import Job
 from deforum_api.queue.runner import is_preview
 from deforum_api.queue.store import Delivery
 from deforum_api.tab import messages
-from deforum_api.tab.desktop import OptionsFile, show_folder
 from deforum_helpers.core.errors import DeforumError, Problem, SettingsError
+from deforum_helpers.core.files.atomic import disk_errors, write_whole
+from deforum_helpers.core.files.no_links import make_folder, read_file
+from deforum_helpers.core.files.regular import UnusableFile
 from deforum_helpers.core.messages import Text
 from deforum_helpers.core.net.fetch import host_and_port
 from deforum_helpers.output.paths import IMAGES_FOLDER, SETTINGS_ENDING, Run
 from deforum_helpers.pipeline.prepare import HostFacts, Prepared
 from deforum_helpers.settings.host_options import Options, override
-from deforum_helpers.tools.kept_inputs import keep_input, remove_input, remove_unneeded
-from deforum_helpers.ui.saved_files import OPTIONS_FILE, run_settings
 from deforum_helpers.ui.service import DeliveryView, JobState, JobView, ResumableRun
+from deforum_helpers.ui.settings_files import OPTIONS_FILE, run_settings
+from deforum_helpers.ui.uploads import keep_input, remove_input, remove_unneeded
 
 log = logging.getLogger(__name__)
 
 PACE_JOBS = 5
+MAX_OPTIONS_BYTES = 1 << 20
 # A tab asks for several things of a job at once, and each tab does; a folder may hold 100,000 frames.
 LOOK_EVERY_S = 1.0
 LOOKS_KEPT = 64
@@ -321,3 +328,67 @@ def _stopped(settings: Path, names: frozenset[str]) -> ResumableRun | None:
     if isinstance(wanted, int) and frames >= wanted:
         return None
     return ResumableRun(run.timestring, run.outdir.name, settings, frames)
+
+
+class OptionsFile:
+    """Options that were chosen in the tab, as JSON.
+
+    Args:
+        path: of the file, which need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self, options: Options) -> dict[str, Any]:
+        """Return the overrides of `options` that the file holds; a file that cannot be used is left alone."""
+        try:
+            found = json.loads(read_file(self._path, MAX_OPTIONS_BYTES))
+            override(options, found)
+        except (OSError, ValueError, AttributeError, SettingsError) as error:
+            if not (isinstance(error, UnusableFile) and error.absent):
+                log.warning("%s is not used: %s", self._path, error)
+            return {}
+        return dict(found)
+
+    def write(self, overrides: Mapping[str, Any]) -> None:
+        """Keep the overrides.
+
+        Raises:
+            DiskFull, RenderError: the file cannot be written.
+        """
+        with disk_errors(self._path.name):
+            make_folder(self._path.parent)
+        write_whole(self._path, json.dumps(dict(overrides), indent=4).encode())
+
+
+def has_desktop() -> bool:
+    """Tell whether this machine has a desktop that can show folders."""
+    return _file_browser() is not None
+
+
+def _file_browser() -> str | None:
+    """Return the program that shows folders, or None."""
+    if sys.platform == "win32":
+        return "explorer"
+    if sys.platform == "darwin":
+        return shutil.which("open")
+    return (
+        shutil.which("xdg-open") if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") else None
+    )
+
+
+def show_folder(folder: Path) -> None:
+    """Show `folder` in the desktop's file browser.
+
+    Raises:
+        DeforumError: this machine has none.
+    """
+    program = _file_browser()
+    if program is None:
+        raise DeforumError(messages.NO_DESKTOP(folder=folder))
+    nothing = subprocess.DEVNULL
+    shown = subprocess.Popen(
+        [program, str(folder)], stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True
+    )
+    threading.Thread(target=shown.wait, name="deforum-folder", daemon=True).start()

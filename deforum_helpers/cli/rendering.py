@@ -1,4 +1,4 @@
-"""`run`, `check``, `plot`, `convert` and `camera`: their options, and the check of the engine before each."""
+"""`run`, `check`, `plot`, `convert` and `camera`: their options, and the check of the engine before each."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ def _loaded(name: str, options: argparse.Namespace) -> Run:
     line = ProgressLine(sys.stderr, in_logs=False)
     line.show(FIRST_PHASE[name], ", ".join(path.name for path in options.files))
     try:
-        from deforum_helpers.cli import camera, check, convert, plot, run
+        from deforum_helpers.cli import check, exports, run
         from deforum_helpers.cli.job_files import check_engine
 
         check_engine(options)
         commands: dict[str, Run] = {
             "run": run.run,
             "check": check.check,
-            "plot": plot.plot,
-            "convert": convert.convert,
-            "camera": camera.camera,
+            "plot": exports.plot,
+            "convert": exports.convert,
+            "camera": exports.camera,
         }
         return commands[name]
     finally:

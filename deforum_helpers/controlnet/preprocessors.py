@@ -18,8 +18,8 @@ from deforum_helpers.image.convert import from_bytes, resized, to_bytes
 from deforum_helpers.image.fit import Fit, fitted
 from deforum_helpers.image.mask import as_image
 from deforum_helpers.image.types import Image
+from deforum_helpers.models.depth import available_families
 from deforum_helpers.models.depth.models import DepthModel, make_model
-from deforum_helpers.models.depth.names import available_families
 
 # Quantiles that bound metric depth, whose extremes are outliers.
 METRIC_RANGE = (0.02, 0.85)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from deforum_helpers.controlnet import messages
-from deforum_helpers.models.depth.names import HUB_IDS, NEAREST_FAMILIES, available_families
+from deforum_helpers.models.depth import HUB_IDS, NEAREST_FAMILIES, available_families
 from deforum_helpers.models.weights.files import hub_folder
 from deforum_helpers.settings import ControlNetUnit, Settings
 

@@ -1,6 +1,7 @@
 """Programs that this one starts to share its work: both ends of the pipes between them.
 
-Messages are those of `core/pipes.py`. A child ends with its parent, in whatever it does.
+A message is a line of JSON, followed by parts of bytes whose sizes it names. A child ends with its parent, in whatever
+it does.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from deforum_helpers.core import errors
-from deforum_helpers.core.cpu_threads import let_waiting_threads_sleep
 from deforum_helpers.core.errors import DeforumError, RenderError
+from deforum_helpers.core.library_environment import let_waiting_threads_sleep
 from deforum_helpers.core.messages import Text
-from deforum_helpers.core.pipes import Message, read_message, write_message
 
 ROOT = Path(__file__).resolve().parents[2]
 BEAT_EVERY_S = 1.0
 CLOSING_S = 2.0
 _OWN_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # of Windows
+
+Message = tuple[dict[str, Any], list[bytes]]
 
 
 class WorkerLost(Exception):
@@ -172,3 +174,20 @@ def error_of(head: Mapping[str, str]) -> DeforumError:
     if not (isinstance(kind, type) and issubclass(kind, (RenderError, errors.Stopped))):
         kind = RenderError
     return kind(Text(head["message"], head["code"]))
+
+
+def write_message(stream: IO[bytes], head: Mapping[str, Any], parts: Sequence[bytes] = ()) -> None:
+    """Write a message: what fits into JSON, then the parts as they are."""
+    line = json.dumps({**head, "sizes": [len(part) for part in parts]}).encode()
+    stream.write(b"".join((line, b"\n", *parts)))
+    stream.flush()
+
+
+def read_message(stream: IO[bytes]) -> Message | None:
+    """Return the next message, or None at the end of the stream."""
+    line = stream.readline()
+    if not line.endswith(b"\n"):
+        return None
+    head = json.loads(line)
+    parts = [stream.read(size) for size in head["sizes"]]
+    return (head, parts) if [len(part) for part in parts] == head["sizes"] else None

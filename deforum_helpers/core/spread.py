@@ -21,13 +21,13 @@ from typing import Any, Protocol, TypeVar
 from deforum_helpers.core import messages
 from deforum_helpers.core.child_programs import (
     ChildProgram,
+    Message,
     ParentChannel,
     WorkerLost,
     WorkerUnusable,
     error_of,
 )
 from deforum_helpers.core.errors import Cancelled, DeforumError, ProgramKilled, RenderError
-from deforum_helpers.core.pipes import Message
 from deforum_helpers.core.progress import CancelToken
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy
 import torch
 
-from deforum_helpers.camera.pinhole import View
+from deforum_helpers.camera.projection import View
 from deforum_helpers.image.types import Depth
 
 # numpy arrays or torch tensors
@@ -92,7 +92,7 @@ def project_surface(depth: Depth, view: View, size_px: tuple[int, int] | None = 
 
     Args:
         depth: (H, W) float32, > 0, larger = farther.
-        view: the move, from `camera.pinhole.view`.
+        view: the move, from `camera.projection.view`.
         size_px: (width, height) of the view, by default that of the depth.
     """
     height_px, width_px = depth.shape

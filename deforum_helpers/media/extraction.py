@@ -25,10 +25,9 @@ from deforum_helpers.core.files.regular import UnusableFile
 from deforum_helpers.core.messages import Text
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.media import messages
-from deforum_helpers.media.containers import decode_frames, open_media, video_stream
+from deforum_helpers.media.containers import UprightConverter, decode_frames, open_media, video_stream
 from deforum_helpers.media.footage import Selection, VideoInfo, inspect_video, stem_of
 from deforum_helpers.media.image_sequences import load_images, sequence_digest
-from deforum_helpers.media.upright import UprightConverter
 
 __all__ = ["Selection", "VideoInfo", "extract_frames", "inspect_video", "remove_extracted", "stem_of"]
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from deforum_helpers.core.errors import VideoError
 from deforum_helpers.media import messages
-from deforum_helpers.media.containers import decode_frames, open_media, time_limit, video_stream
-from deforum_helpers.media.upright import shown_size
+from deforum_helpers.media.containers import decode_frames, open_media, shown_size, time_limit, video_stream
 
 MOST_FRAMES = 100_000
 FASTEST_FPS = 120.0

@@ -13,8 +13,7 @@ from functools import cached_property
 from string import Formatter
 
 from deforum_helpers.core.registry import choose
-from deforum_helpers.models.interpolation import names as interpolation
-from deforum_helpers.models.upscaling import names as upscaling
+from deforum_helpers.models import interpolation, upscaling
 
 VIDEO = "video/mp4"
 PNG = "image/png"

@@ -25,21 +25,22 @@ from deforum_helpers.core.files.no_links import make_folder, read_file
 from deforum_helpers.core.files.regular import UnusableFile
 from deforum_helpers.image.convert import begin_to_bytes, from_bytes
 from deforum_helpers.image.transfers import HostCopy
-from deforum_helpers.models.depth.maps import begin_depth_bytes
+from deforum_helpers.models.depth.scene import begin_depth_bytes
 from deforum_helpers.output import messages
 from deforum_helpers.output.frames import encode_png
 from deforum_helpers.output.paths import Run
 from deforum_helpers.render.loop import Outcome
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.render.resume_state import (
+from deforum_helpers.render.state import (
     DAMAGES,
     LARGEST_BYTES,
     ResumeState,
+    State,
     decode_state,
     encode_state,
     unpacked,
+    without_withheld,
 )
-from deforum_helpers.render.state import State, without_withheld
 
 if TYPE_CHECKING:
     import torch

@@ -1,4 +1,7 @@
-"""Encoding videos: frames piped into ffmpeg, sound and subtitles added, frames counted in the finished file."""
+"""Encoding videos: frames piped into ffmpeg, sound and subtitles added, frames counted in the finished file.
+
+The video of a run is encoded while its frames are made; a preview, the video of the frames so far, grows with it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import math
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +46,7 @@ BT709_TAGS = (
 )
 TO_BT709 = "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd"
 _WORK = "Encoding the video"
+_PREVIEW_WORK = "Encoding the preview video"
 
 
 class VideoWriter:
@@ -295,3 +299,120 @@ def _pad_to_even(rgb_u8: NDArray[np.uint8]) -> NDArray[np.uint8]:
             cv2.copyMakeBorder(rgb_u8, 0, bottom, 0, right, cv2.BORDER_REPLICATE), dtype=np.uint8
         )
     return np.ascontiguousarray(rgb_u8)
+
+
+class PartialVideo:
+    """The video of the frames so far: the mp4 file `path`, replaced atomically each time frames are added.
+
+    Each frame is encoded once: the segments lie in a temporary folder and are concatenated without encoding.
+
+    Args:
+        path: the video; its folder exists.
+        width_px, height_px: size of every frame.
+        fps: frames per second.
+        crf: x264 quality.
+        ffmpeg: path of the program.
+        audio: soundtrack, or None.
+        audio_starts_s: position in the soundtrack, in seconds, where the video begins.
+        backwards: whether new frames are shown before the earlier ones instead of after them.
+
+    Raises:
+        DiskFull, RenderError: the temporary folder cannot be created.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        width_px: int,
+        height_px: int,
+        fps: float,
+        crf: int,
+        ffmpeg: str,
+        audio: Path | None,
+        audio_starts_s: float = 0.0,
+        backwards: bool = False,
+    ) -> None:
+        self.path = path
+        self.frames = 0
+        self._size = (width_px, height_px)
+        self._fps, self._crf, self._ffmpeg, self._backwards = fps, crf, ffmpeg, backwards
+        self._audio, self._audio_starts_s = audio, audio_starts_s
+        with disk_errors(path.name):
+            self._scratch = ScratchFolder(VIDEO)
+        self._parts: list[str] = []
+        self._writer: VideoWriter | None = None
+        self._aborted = False
+        self._lock = threading.Lock()
+
+    def extend(self, frames: Iterable[NDArray[np.uint8]]) -> None:
+        """Add frames, (height, width, 3) RGB uint8, and replace the video.
+
+        Raises:
+            VideoError, DiskFull: ffmpeg failed, or the video was aborted.
+        """
+        part = self._scratch.path / f"{len(self._parts)}.mp4"
+        with self._start_segment(part) as writer:
+            for frame in frames:
+                writer.write(frame)
+            added = writer.finish()
+        self._parts.insert(0 if self._backwards else len(self._parts), part.name)
+        self.frames += added
+        self._concatenate()
+
+    def abort(self) -> None:
+        """Stop a running `extend` at once and remove the segments; the video stays as it was last written.
+
+        Callable from any thread.
+        """
+        with self._lock:
+            self._aborted = True
+            writer = self._writer
+        if writer is not None:
+            writer.abort()
+        self._scratch.remove()
+
+    def _start_segment(self, part: Path) -> VideoWriter:
+        with self._lock:
+            if self._aborted:
+                raise VideoError(messages.VIDEO_ABORTED(work=_PREVIEW_WORK))
+            width_px, height_px = self._size
+            self._writer = VideoWriter(
+                part,
+                width=width_px,
+                height=height_px,
+                fps=self._fps,
+                crf=self._crf,
+                preset="ultrafast",
+                ffmpeg=self._ffmpeg,
+            )
+            return self._writer
+
+    def _concatenate(self) -> None:
+        with disk_errors(self.path.name):
+            listed = self._scratch.path / "parts.txt"
+            listed.write_text("".join(f"file {name}\n" for name in self._parts), encoding="ascii")
+        with appearing(self.path) as joined:
+            run_ffmpeg(self._ffmpeg, _concat_arguments(listed, joined), _PREVIEW_WORK, FINISH_TIMEOUT_S)
+            add_tracks(
+                joined,
+                self.frames / self._fps,
+                self._audio,
+                None,
+                self._ffmpeg,
+                audio_starts_s=self._audio_starts_s,
+            )
+            count = count_own_frames(joined, self._ffmpeg)
+            if count != self.frames:
+                message = messages.VIDEO_FRAMES_LOST(work=_PREVIEW_WORK, written=self.frames, counted=count)
+                raise VideoError(message)
+
+
+def _concat_arguments(listed: Path, joined: Path) -> Sequence[str]:
+    """Return ffmpeg's arguments that concatenate the listed files into one video."""
+    source = ["-protocol_whitelist", "file", "-f", "concat", "-i", f"file:{listed}"]
+    return [
+        *source,
+        *("-map", "0:v:0", "-c", "copy", "-movflags", "+faststart", "-f", "mp4"),
+        f"file:{joined.resolve()}",
+    ]

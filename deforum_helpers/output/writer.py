@@ -5,9 +5,12 @@ Frames arrive in order and leave the render thread at once: one thread writes fi
 
 from __future__ import annotations
 
+import contextvars
 import json
 import logging
 import os
+import queue
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -15,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -27,7 +30,6 @@ from deforum_helpers.core.files.no_links import make_folder
 from deforum_helpers.image.transfers import HostCopy
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output import messages
-from deforum_helpers.output.background import Background
 from deforum_helpers.output.frames import encode_png, read_frame
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, write_manifest
 from deforum_helpers.output.metadata import frame_text
@@ -36,15 +38,17 @@ from deforum_helpers.output.step_files import StepFiles
 from deforum_helpers.output.subtitles import write_subtitles
 from deforum_helpers.output.video import VideoWriter, write_gif
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.render.resume_state import encode_state
+from deforum_helpers.render.state import encode_state
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.settings.modes import is_reversed
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Pixels = NDArray[np.uint8]
 EXTRAS_FOLDER = "hybridframes"
+
 # Keeps the encoder busy through a slow frame; 50 MB at 1024 x 1024 pixels.
 FRAMES_WAITING = 16
 MOST_HELD_BYTES = 2 * 2**30
@@ -336,3 +340,68 @@ WRITERS: dict[str, OutputWriter] = {
     "video": RunWriter.write_video,
     "gif": _gif,
 }
+
+
+class Background(Generic[T]):
+    """A bounded queue and the thread that works it off: calls `work` with each item, in order, off the render thread.
+
+    After an error in `work` the remaining items are dropped; the next `put` or `close` raises the error.
+    Leaving the context processes all queued items and raises nothing.
+
+    Args:
+        work: called with each item.
+        name: name of the thread.
+        capacity: maximum number of queued items; `put` blocks while the queue is full.
+        begin: called on the thread before the first item.
+    """
+
+    def __init__(
+        self, work: Callable[[T], None], name: str, capacity: int, begin: Callable[[], None] | None = None
+    ) -> None:
+        self._work = work
+        self._begin = begin
+        self._items: queue.Queue[T | None] = queue.Queue(capacity)
+        self._error: BaseException | None = None
+        # Log lines of the thread carry the caller's context, such as the job's id.
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(self._run,), name=name, daemon=True)
+
+    def __enter__(self) -> Background[T]:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._thread.is_alive():
+            self._items.put(None)
+            self._thread.join()
+
+    def put(self, item: T) -> None:
+        """Queue `item`; blocks while the queue is full. Raises the error of `work`, if any."""
+        self._raise()
+        self._items.put(item)
+
+    def close(self) -> None:
+        """Wait until all items are processed. Raises the error of `work`, if any."""
+        self._items.put(None)
+        self._thread.join()
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            if self._begin is not None:
+                self._begin()
+        except BaseException as error:
+            self._error = error
+        while (item := self._items.get()) is not None:
+            if self._error is not None:
+                continue
+            try:
+                self._work(item)
+            except BaseException as error:
+                self._error = error

@@ -102,7 +102,7 @@ def _surface(path: str, _written_ns: int, frames: int) -> dict[str, Any] | None:
     import torch
 
     from deforum_helpers.image.convert import from_bytes
-    from deforum_helpers.models.depth import make_estimator
+    from deforum_helpers.models.depth.estimators import make_estimator
 
     try:
         pixels = read_frame(Path(path))

@@ -8,7 +8,7 @@ from deforum_helpers.controlnet.units import acting_units
 from deforum_helpers.core.errors import Problem
 from deforum_helpers.core.progress import distinct_messages
 from deforum_helpers.engines.diffusion.prompt_syntax import parse_prompt, unread_loras
-from deforum_helpers.models.depth.names import available_families, depth_name, second_family, serve
+from deforum_helpers.models.depth import available_families, depth_name, second_family, serve
 from deforum_helpers.models.weights.checkpoints import LORA_FOLDER
 from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.host_facts import ControlNetFacts, HostFacts

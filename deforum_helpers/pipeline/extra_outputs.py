@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 from deforum_helpers.core.errors import Problem
 from deforum_helpers.image.files import LARGEST_PIXELS
-from deforum_helpers.models.interpolation import names as interpolation
-from deforum_helpers.models.upscaling import names as upscaling
+from deforum_helpers.models import interpolation, upscaling
 from deforum_helpers.pipeline import messages
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.modes import asks

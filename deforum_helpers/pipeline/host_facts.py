@@ -14,8 +14,8 @@ from deforum_helpers.engines.base import Abilities
 from deforum_helpers.engines.names import samplers, schedulers, split_sampler
 from deforum_helpers.engines.registry import declared, default_engine
 from deforum_helpers.image.files import check_image_file
-from deforum_helpers.models.flow.names import missing_feature as missing_method
-from deforum_helpers.models.segmentation.names import WRITTEN, missing_feature
+from deforum_helpers.models.flow import missing_feature as missing_method
+from deforum_helpers.models.segmentation import WRITTEN, missing_feature
 from deforum_helpers.models.weights.checkpoints import (
     LORA_FOLDER,
     NO_PARTS,

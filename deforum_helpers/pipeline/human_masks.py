@@ -25,7 +25,7 @@ from deforum_helpers.media.extraction import read_record, record_path
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.segmentation.models import PERSON, Finder, make_finder
 from deforum_helpers.output.frames import read_frame, write_frame
-from deforum_helpers.output.image_ranges import image_pieces
+from deforum_helpers.output.image_steps import image_pieces
 from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.settings.host_options import Options
 

@@ -25,7 +25,7 @@ from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.media.footage import Selection, VideoInfo, inspect_video, selection_problem
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.pipeline import messages
-from deforum_helpers.pipeline.controlnet_files import ControlInput, find_controls
+from deforum_helpers.pipeline.controlnet import ControlInput, find_controls
 from deforum_helpers.render.moves import Tracks
 from deforum_helpers.schedule import Timeline
 from deforum_helpers.schedule.camera_path import camera_entries

@@ -23,8 +23,7 @@ from deforum_helpers.engines.preview import PreviewEngine
 from deforum_helpers.image.convert import to_bytes
 from deforum_helpers.image.types import Image
 from deforum_helpers.media.extraction import remove_extracted
-from deforum_helpers.models.depth import make_estimator
-from deforum_helpers.models.depth.base import DepthEstimator
+from deforum_helpers.models.depth.estimators import DepthEstimator, make_estimator
 from deforum_helpers.output.kinds import KINDS, VIDEO
 from deforum_helpers.output.manifest import Manifest
 from deforum_helpers.output.paths import Run, new_run, resumed_run
@@ -42,7 +41,14 @@ from deforum_helpers.pipeline.postproduction import (
 )
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.pipeline.preview import RunPreview
-from deforum_helpers.pipeline.resuming import Start, frame_image, generator_name, resumed_start
+from deforum_helpers.pipeline.resuming import (
+    Start,
+    frame_image,
+    generator_name,
+    restore_memory,
+    restore_reference,
+    resumed_start,
+)
 from deforum_helpers.pipeline.segments import EngineWorker, SegmentWorker, rendered_steps
 from deforum_helpers.pipeline.sources import (
     extracted_files,
@@ -55,7 +61,6 @@ from deforum_helpers.pipeline.work_orders import MoreWorkers, work_order
 from deforum_helpers.render.context import RenderContext
 from deforum_helpers.render.loop import render
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.render.references import restore_memory, restore_reference
 from deforum_helpers.render.state import State
 from deforum_helpers.settings import FIELDS, flat_settings
 

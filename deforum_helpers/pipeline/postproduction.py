@@ -21,11 +21,9 @@ from deforum_helpers.core.files.no_links import make_folder, read_file
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.core.spread import OpenPieceWorkers
 from deforum_helpers.media.containers import count_frames
-from deforum_helpers.models.interpolation import names as interpolation
-from deforum_helpers.models.upscaling import names as upscaling
+from deforum_helpers.models import interpolation, upscaling
 from deforum_helpers.output.frames import is_complete_png
-from deforum_helpers.output.image_ranges import interpolate_by, upscale_by
-from deforum_helpers.output.image_steps import Report, encode_video
+from deforum_helpers.output.image_steps import Report, encode_video, interpolate_by, upscale_by
 from deforum_helpers.output.kinds import KINDS, VIDEO
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, read_manifest, write_manifest
 from deforum_helpers.output.paths import Run

@@ -29,7 +29,7 @@ from deforum_helpers.pipeline.checks import (
     prompt_warnings,
     unread_warnings,
 )
-from deforum_helpers.pipeline.controlnet_checks import (
+from deforum_helpers.pipeline.controlnet import (
     blank_problems,
     control_problems,
     control_warnings,

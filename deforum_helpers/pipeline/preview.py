@@ -15,8 +15,8 @@ from deforum_helpers.core.errors import RenderError
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output.frames import read_frame
-from deforum_helpers.output.partial_video import PartialVideo
 from deforum_helpers.output.paths import Run
+from deforum_helpers.output.video import PartialVideo
 from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.render.key_frames import KeyFrame

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from deforum_helpers.core.errors import CheckpointError
@@ -10,7 +11,8 @@ from deforum_helpers.core.files.no_links import is_file, read_file
 from deforum_helpers.core.files.regular import UnusableFile
 from deforum_helpers.engines.base import Engine
 from deforum_helpers.engines.diffusion.lockstep import PlacedEngine
-from deforum_helpers.image.convert import from_bytes
+from deforum_helpers.image.color import ColorReference
+from deforum_helpers.image.convert import from_bytes, on_8_bit_grid
 from deforum_helpers.image.types import Image
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.paths import Run
@@ -23,9 +25,12 @@ from deforum_helpers.output.runs import (
 )
 from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.prepare import Prepared
+from deforum_helpers.render.context import RenderContext
+from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.plan import Plan
-from deforum_helpers.render.resume_state import LARGEST_BYTES, ResumeState, decode_state
-from deforum_helpers.render.state import State
+from deforum_helpers.render.stages import STAGES, WorkingImage
+from deforum_helpers.render.state import LARGEST_BYTES, ResumeState, State, decode_state
+from deforum_helpers.settings.modes import remembers
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,64 @@ def resumed_start(prepared: Prepared, run: Run, engine: Engine) -> Start | None:
     warnings = [_start_warning(start, saved, plan, run), _engine_warning(start, saved, run)]
     warnings.append(_move_leftovers(run, start, plan))
     return replace(start, warnings=tuple(filter(None, warnings)))
+
+
+def restore_reference(state: State, context: RenderContext, frame: Callable[[int], Image]) -> State:
+    """Return `state` with the color reference that the steps so far have taken, if any.
+
+    It equals the reference of an uninterrupted run bit for bit, except where it was taken at a key frame whose image
+    was faded in: then it is taken from the frame at which the fade ends.
+
+    Args:
+        state: state from the frames on disk; its reference is the given one, or None.
+        context: render context of the run.
+        frame: frame number -> finished frame (3, H, W).
+    """
+    mode = context.plan.settings.color_coherence
+    for key in reversed(context.plan.key_frames[: state.steps_done]):
+        if "take_reference" in key.stages:
+            place = len(key.stages) - 1 - key.stages[::-1].index("take_reference")
+            if place > key.stages.index("diffuse"):
+                finished = key.stop - 1 if key.source == "last_frame" else key.index
+                return replace(state, reference=ColorReference(frame(finished), mode))
+            return replace(
+                state, reference=_reference_before_diffusion(key, place, context, frame(key.index - 1))
+            )
+        if "video_reference" in key.stages:
+            image = on_8_bit_grid(context.video_frame(key.index))
+            return replace(state, reference=ColorReference(image, mode))
+    return state
+
+
+def _reference_before_diffusion(
+    key: KeyFrame, place: int, context: RenderContext, start: Image
+) -> ColorReference | None:
+    """Return the reference that a key frame takes from the previous frame after its camera move."""
+    work = WorkingImage(image=start, reference=None, start=start)
+    for stage in key.stages[: place + 1]:
+        work = STAGES[stage](work, key, context)
+    return work.reference
+
+
+def restore_memory(state: State, context: RenderContext, frame: Callable[[int], Image]) -> State:
+    """Return `state` with the scene memory rebuilt from the last frame of each step.
+
+    The memory follows from the frames alone, so it equals that of an uninterrupted run bit for bit.
+
+    Args:
+        state: state from the frames on disk.
+        context: render context of the run.
+        frame: frame number -> finished frame (3, H, W).
+    """
+    if not remembers(context.plan.settings):
+        return state
+    memory = None
+    for key in context.plan.key_frames[: state.steps_done]:
+        context.cancel.check_cancel()
+        if key.index > 0 and key.source == "nothing":
+            memory = None  # a new scene begins
+        memory = context.remember(memory, key, frame(key.stop - 1))
+    return replace(state, memory=memory)
 
 
 def frame_image(run: Run, frame: int, engine: Engine) -> Image:

@@ -22,13 +22,13 @@ import torch
 from deforum_helpers.core import messages as core_messages
 from deforum_helpers.core.child_programs import (
     ChildProgram,
+    Message,
     ParentChannel,
     WorkerLost,
     WorkerUnusable,
     error_of,
 )
 from deforum_helpers.core.errors import Cancelled, DeforumError, RenderError
-from deforum_helpers.core.pipes import Message
 from deforum_helpers.core.progress import StopRequest
 from deforum_helpers.core.spread import OpenPieceWorkers, piece_processes
 from deforum_helpers.engines import make_engine

@@ -74,7 +74,7 @@ class SegmentTask:
 
 
 def encode_task(task: SegmentTask) -> tuple[dict[str, Any], list[bytes]]:
-    """Return a task as a message of `core/pipes.py`."""
+    """Return a task as a message of `core/child_programs.py`."""
     head = {"start": task.start, "stop": task.stop, "begun": task.begun is not None}
     parts = [] if task.begun is None else [encode_step(task.begun)]
     return head, parts if task.first is None else [*parts, encode_png(task.first)]

@@ -24,15 +24,16 @@ from deforum_helpers.core.errors import (
 from deforum_helpers.core.files.regular import UnusableFile, open_regular
 from deforum_helpers.core.messages import Text
 from deforum_helpers.media import sound_analysis
-from deforum_helpers.media.beat_tracking import FEWEST_BEATS, track_beats
 from deforum_helpers.media.containers import time_limit
 from deforum_helpers.media.sound_analysis import (
     BAND_EDGES_HZ,
+    FEWEST_BEATS,
     LEVEL_RATE_HZ,
     ONSET_RATE_HZ,
     Measurements,
     SoundTooLong,
     measure_sound,
+    track_beats,
 )
 from deforum_helpers.models.beats import LONGEST_S, network_beats, network_weights
 from deforum_helpers.pipeline import messages

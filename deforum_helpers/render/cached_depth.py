@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from deforum_helpers.camera.pinhole import View
+from deforum_helpers.camera.projection import View
 from deforum_helpers.engines.base import Engine
 from deforum_helpers.image.surface import SurfaceView, project_surface
 from deforum_helpers.image.types import Depth, Image
-from deforum_helpers.models.depth.base import DepthEstimator
+from deforum_helpers.models.depth.estimators import DepthEstimator
 from deforum_helpers.models.depth.scene import crisp_edges
 from deforum_helpers.models.devices import is_out_of_memory
 from deforum_helpers.render.memory import SceneMemory

@@ -16,13 +16,12 @@ from deforum_helpers.image.look import Look, look_of
 from deforum_helpers.image.mask import Mask, inverse, masked
 from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.image.warp import warp_2d, warp_3d
-from deforum_helpers.models.depth.maps import depth_bytes
+from deforum_helpers.models.depth.scene import depth_bytes
 from deforum_helpers.models.flow.estimators import FlowEstimator, make_flow_estimator
 from deforum_helpers.models.flow.matrix import Kind, motion_matrix
 from deforum_helpers.models.flow.warp import trust_in
 from deforum_helpers.render.cached_depth import CachedDepth
 from deforum_helpers.render.control_units import UnitImages, controls_at, crop_controls
-from deforum_helpers.render.endings import ones_inside_edge, visible_mask
 from deforum_helpers.render.hybrid import Hybrid, Motion
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.masks import Masks
@@ -176,7 +175,10 @@ class RenderContext:
         move = inverse_move(ahead) if ahead else None
         if move is None or move.still:
             return end, torch.ones(end.shape[1:], device=end.device)
-        return self._warp(end, move, None), visible_mask(self._warp(ones_inside_edge(end), move, end))
+        inside = torch.zeros_like(end)
+        inside[:, 1:-1, 1:-1] = 1  # its edge of 0 is repeated outside the image
+        visible = self._warp(inside, move, end)[0] > 0.999
+        return self._warp(end, move, None), visible.float()
 
     def _warp(self, image: Image, move: Move, depth_image: Image | None) -> Image:
         plan = self.plan

@@ -1,4 +1,8 @@
-"""The in-between frames of a step: the previous image fades out while the new key frame's image moves along."""
+"""The frames of a step: in-between frames and dissolves.
+
+In an in-between frame the previous image fades out while the new key frame's image moves along. In a dissolve the old
+scene keeps moving with the camera while the new scene replaces it place by place.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from deforum_helpers.image.convert import rounded
-from deforum_helpers.image.crossfade import sharp_blend
+from deforum_helpers.image.convert import on_8_bit_grid, rounded
+from deforum_helpers.image.crossfade import dissolve_blend, dissolve_order, sharp_blend
 from deforum_helpers.image.mask import blurred
 from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.models.flow.warp import moved_along, moved_flow, trusted_flow
@@ -18,6 +22,8 @@ from deforum_helpers.render.memory import SceneMemory
 from deforum_helpers.render.revealing import WarpedImage
 from deforum_helpers.render.stages import WorkingImage
 from deforum_helpers.render.state import Frame
+from deforum_helpers.render.transitions import smoothstep, transition_progress
+from deforum_helpers.schedule.seeds import derived_seed
 
 HIDDEN_SOFT_PX = 1.5
 
@@ -175,3 +181,30 @@ def _blended(blend: _Blend, share: float, sharp: bool) -> Image:
         # The fading image has no content of its own in these areas.
         fading = torch.lerp(fading, anchor, blurred(blend.hidden.to(anchor.dtype), HIDDEN_SOFT_PX))
     return sharp_blend(fading, anchor, share) if sharp else torch.lerp(fading, anchor, share)
+
+
+def apply_dissolve(
+    frames: tuple[Frame, ...], leaving: Image, key: KeyFrame, context: RenderContext
+) -> tuple[tuple[Frame, ...], Image | None]:
+    """Return the dissolved frames, and the old scene at the last of them; None once nothing of it is left.
+
+    Args:
+        frames: frames of the new scene, key.index .. key.stop - 1.
+        leaving: (3, H, W) old scene at key.index - 1, rounded to 8 bits.
+        key: their key frame, which lies in a dissolve.
+        context: render context of the run.
+    """
+    settings, start = context.plan.settings, key.dissolve
+    if start is None:
+        raise AssertionError("a frame outside a dissolve has an old scene")
+    seed = derived_seed("dissolve", settings.seed, start)
+    order = dissolve_order(settings.W, settings.H, seed, leaving.device)
+    blended: list[Frame] = []
+    for frame in frames:
+        share = smoothstep(transition_progress(settings, start, frame.index))
+        if share >= 1:
+            return (*blended, *frames[len(blended) :]), None
+        leaving = context.warp(leaving, frame.index)
+        image, levels = rounded(dissolve_blend(leaving, frame.image, order, share))
+        blended.append(replace(frame, image=image, levels=levels))
+    return tuple(blended), on_8_bit_grid(leaving)

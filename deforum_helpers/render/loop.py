@@ -10,8 +10,7 @@ from deforum_helpers.image.color import ColorReference
 from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.image.types import Image
 from deforum_helpers.render.context import RenderContext
-from deforum_helpers.render.dissolve import apply_dissolve
-from deforum_helpers.render.inbetween import finish_step
+from deforum_helpers.render.inbetween import apply_dissolve, finish_step
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.noise_ahead import NoiseAhead
 from deforum_helpers.render.segments import Segment

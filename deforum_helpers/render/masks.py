@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import torch
 
     from deforum_helpers.image.types import Image
+    from deforum_helpers.models.segmentation import Purpose
     from deforum_helpers.models.segmentation.models import Finder
-    from deforum_helpers.models.segmentation.names import Purpose
 
 
 @dataclass(frozen=True)

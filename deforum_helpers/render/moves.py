@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from deforum_helpers.camera.matrix_2d import move_matrices, perspective_flip_matrix
 from deforum_helpers.camera.path import REPLACED, Track, follow
-from deforum_helpers.camera.pinhole import View, intrinsics, scene_move, view
 from deforum_helpers.camera.pose import UNITS_PER_DEPTH, poses
+from deforum_helpers.camera.projection import View, intrinsics, scene_move, view
 from deforum_helpers.camera.shake import shake_offsets
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.render import messages

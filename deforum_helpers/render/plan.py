@@ -18,8 +18,7 @@ from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.engines.names import steps_run
 from deforum_helpers.render import messages
 from deforum_helpers.render.guides import GuideImages, read_guides
-from deforum_helpers.render.key_frames import KeyFrames, plan_key_frames, plan_seeds
-from deforum_helpers.render.limits import frame_problems, frame_warnings
+from deforum_helpers.render.key_frames import KeyFrames, place_key_frames, plan_key_frames, plan_seeds
 from deforum_helpers.render.masks import MaskPlan, mask_warnings, plan_masks
 from deforum_helpers.render.moves import (
     Moves,
@@ -29,16 +28,21 @@ from deforum_helpers.render.moves import (
     scene_cameras,
     with_camera_path,
 )
-from deforum_helpers.render.placing import place_key_frames
-from deforum_helpers.render.reversal import in_render_order
-from deforum_helpers.render.schedules import PlanInputs, Schedules, Values, compile_schedules
+from deforum_helpers.render.schedules import (
+    PlanInputs,
+    Schedules,
+    Values,
+    compile_schedules,
+    frame_problems,
+    frame_warnings,
+    in_render_order,
+)
 from deforum_helpers.render.segments import Segment, independent_segments
 from deforum_helpers.render.transitions import transition_frames
 from deforum_helpers.schedule import PromptSeries, Timeline, interpolated_prompt_series, prompt_series
 from deforum_helpers.schedule.parseq import Manifest
 from deforum_helpers.schedule.sound import Sound
 from deforum_helpers.settings import FIELDS, Settings, flat_settings
-from deforum_helpers.settings.acting import reasons
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.settings.modes import (
     blends_by_weights,
@@ -47,6 +51,7 @@ from deforum_helpers.settings.modes import (
     is_hybrid,
     is_moved,
     is_reversed,
+    reasons,
     shows_depth,
     uses_video,
     warps_by_depth,

@@ -1,10 +1,10 @@
-"""The request to the engine that each key frame makes."""
+"""The requests to the engine: of each key frame, and of the reference images that its look is held to."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from deforum_helpers.schedule import KeySeeds
 from deforum_helpers.schedule.seeds import derived_seed
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.host_options import Options
-from deforum_helpers.settings.modes import blends_embeddings, is_interpolated
+from deforum_helpers.settings.modes import blends_embeddings, is_interpolated, is_moved
 from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler
 
 # Share of the sampling steps that generate revealed areas; few-step models use at least `FEWEST_STEPS`.
@@ -154,6 +154,66 @@ def repaint_request(request: GenerateRequest, index: int, strength: float) -> Ge
         autoencoder_correction=False,
         mask_content="picture",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Stability:
+    """The look that a key frame is held to.
+
+    Args:
+        share: how far the frame is moved to the look, above 0 to 1.
+        reference: request for the reference image.
+        former: request for the previous prompt's reference image during a morph, else None.
+        passed: progress of the morph, 0..1.
+    """
+
+    share: float
+    reference: GenerateRequest
+    former: GenerateRequest | None = None
+    passed: float = 1.0
+
+    @property
+    def requests(self) -> tuple[GenerateRequest, ...]:
+        return (self.reference,) if self.former is None else (self.reference, self.former)
+
+
+class LookReferences:
+    """The requests for reference images: one per prompt, made at its first frame."""
+
+    def __init__(self, inputs: PlanInputs) -> None:
+        self._inputs = inputs
+        self._requests: dict[int, GenerateRequest] = {}
+
+    def at(self, frame: int) -> GenerateRequest:
+        """Return the request for the prompt at `frame`."""
+        start, _ = self._inputs.prompts.around(frame)
+        if start not in self._requests:
+            self._requests[start] = self._reference(start)
+        return self._requests[start]
+
+    def _reference(self, start: int) -> GenerateRequest:
+        inputs, seed = self._inputs, max(self._inputs.settings.seed, 0)
+        numbers, seeds = inputs.schedules.numbers_at(start), KeySeeds(seed, seed, start)
+        return replace(from_noise_alone(plan_request(inputs, start, numbers, seeds)), blend=None)
+
+
+def plan_stability(
+    settings: Settings, index: int, share: float, change: Transition | None, references: LookReferences
+) -> Stability | None:
+    """Return the look that the key frame `index` is held to; None = none.
+
+    Args:
+        settings: checked settings.
+        index: frame number; the first frame is its own reference.
+        share: value of stability_schedule.
+        change: transition between prompts that the frame lies in, or None.
+        references: reference images of the run.
+    """
+    if index == 0 or share <= 0 or not is_moved(settings):
+        return None
+    if change is None or change.kind != "morph":
+        return Stability(min(share, 1.0), references.at(index))
+    return Stability(min(share, 1.0), references.at(change.new), references.at(change.old), change.share)
 
 
 def _blend(inputs: PlanInputs, index: int, change: Transition | None) -> PromptBlend | None:

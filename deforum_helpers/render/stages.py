@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
+from torch.nn.functional import avg_pool2d
 
 from deforum_helpers.core.errors import BlankFrame, NotFinite
 from deforum_helpers.image import adjust, color, noise
 from deforum_helpers.image.composite import composite
 from deforum_helpers.image.convert import on_8_bit_grid
+from deforum_helpers.image.crossfade import dissolve_blend, dissolve_order
 from deforum_helpers.image.look import match_look
 from deforum_helpers.image.mask import Mask, as_image, blurred, is_blank, masked
 from deforum_helpers.image.reveal import repaint_mask
@@ -19,14 +21,19 @@ from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.models.flow.warp import flow_image, moved_along
 from deforum_helpers.render import messages
 from deforum_helpers.render.context import RenderContext
-from deforum_helpers.render.endings import blend_ending
 from deforum_helpers.render.hybrid import Motion
 from deforum_helpers.render.key_frames import KeyFrame
 from deforum_helpers.render.memory import SceneMemory
 from deforum_helpers.render.stage_order import Stage
 from deforum_helpers.schedule.mask_grammar import MaskExpression
+from deforum_helpers.schedule.seeds import derived_seed
 
 HOLD_SOFT_PX = 1.0
+
+# Width of the soft edge around the visible part of the end image, as a share of the shorter side. It is wide at first,
+# so that no rim shows between two skies, and narrow near the end.
+WIDEST_EDGE = 0.25
+NARROWEST_EDGE_PX = 9
 
 
 @dataclass(frozen=True)
@@ -283,8 +290,39 @@ def _end(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingIm
     if end is None:
         raise AssertionError("the plan blends an end image, but none is open")
     view, visible = context.end_view(key.index, end)
-    image = blend_ending(_image(work), view, visible, key.ending, context.plan.settings.seed)
+    image = _blend_ending(_image(work), view, visible, key.ending, context.plan.settings.seed)
     return replace(work, image=image)
+
+
+def _blend_ending(image: Image, end: Image, visible: torch.Tensor, share: float, seed: int) -> Image:
+    """Return `image` blended with the end image.
+
+    Args:
+        image: (3, H, W) float32 0..1.
+        end: (3, H, W) end image as the camera sees it from this frame.
+        visible: (H, W) 0..1, where the end image is visible.
+        share: share of the end image in the frame, 0..1.
+        seed: seed of the pattern in which places change over; the same for all frames.
+    """
+    height, width = image.shape[1:]
+    visible = _feathered(
+        visible, max(NARROWEST_EDGE_PX, round(WIDEST_EDGE * (1 - share) * min(height, width)))
+    )
+    if share >= 1:
+        return torch.lerp(image, end, visible)
+    order = dissolve_order(width, height, derived_seed("ending", seed), image.device)
+    return torch.lerp(image, dissolve_blend(image, end, order, share), visible)
+
+
+def _feathered(visible: torch.Tensor, edge_px: int) -> torch.Tensor:
+    """Return a mask (H, W) that rises smoothly from 0 at the edge of its area to 1 inside; a full mask stays 1."""
+    width_px = edge_px | 1
+    inside = visible[None, None]
+    for window, margin in (((1, width_px), (0, width_px // 2)), ((width_px, 1), (width_px // 2, 0))):
+        inside = avg_pool2d(inside, window, 1, margin, count_include_pad=False)
+    inside = inside[0, 0]
+    rising = (2 * inside - 1).clamp(0, 1)
+    return rising * rising * (3 - 2 * rising)
 
 
 def _image(work: WorkingImage) -> Image:

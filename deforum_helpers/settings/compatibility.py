@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.schedule import Timeline, numeric_series
-from deforum_helpers.settings.acting import Acting, Flat, holds
 from deforum_helpers.settings.model import FIELDS, UNITS
+from deforum_helpers.settings.modes import Acting, Flat, holds
 from deforum_helpers.settings.predicates import ALWAYS, NEVER, Predicate, ends_with, is_on, not_, one_of
 from deforum_helpers.settings.situations import CAMERA, FLAT, MASKED
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.settings import messages
-from deforum_helpers.settings.acting import acting
 from deforum_helpers.settings.check import problems_of
 from deforum_helpers.settings.files import RepeatingObject, defaults, flat_settings, typed_settings
 from deforum_helpers.settings.legacy import OLD_NAMES, REMOVED, migrated
 from deforum_helpers.settings.messages import Note, sentences, shown
 from deforum_helpers.settings.model import FIELDS, Settings
+from deforum_helpers.settings.modes import acting
 from deforum_helpers.settings.values import read_value
 
 MAX_KEYS = 5000

@@ -23,19 +23,19 @@ class ControlNetUnit:
         "Extracts the frames of the input video again for every run.",
         label="Overwrite input frames",
         used_when=is_set("vid_path") | is_set("mask_vid_path"),
-        used_in="pipeline/controlnet_inputs.py",
+        used_in="pipeline/sources.py",
     )
     vid_path: str = path(
         "Video or image (jpg, jpeg, png, bmp) that steers the frames.",
         label="ControlNet input video/image path",
         used_when=is_off("loopback_mode"),
-        used_in="pipeline/controlnet_files.py",
+        used_in="pipeline/controlnet.py",
     )
     mask_vid_path: str = path(
         "Video or image that limits where the unit acts: white is steered.",
         label="ControlNet mask video/image path",
         used_when=_ON,
-        used_in="pipeline/controlnet_files.py",
+        used_in="pipeline/controlnet.py",
     )
     enabled: bool = setting(False, "Turns the unit on.", label="Enable", used_in="controlnet/units.py")
     low_vram: bool = setting(

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from deforum_helpers.settings import messages
-from deforum_helpers.settings.acting import Acting
 from deforum_helpers.settings.compatibility import FACTS, Flat, differences
 from deforum_helpers.settings.files import flat_settings
 from deforum_helpers.settings.legacy import REMOVED, migrated, removed_warning
 from deforum_helpers.settings.load import examine_settings, nearest_name, unknown_warnings
 from deforum_helpers.settings.messages import Conversion, sentences, shown
 from deforum_helpers.settings.model import FIELDS
+from deforum_helpers.settings.modes import Acting
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.no_links import is_file, is_folder, resolved
 from deforum_helpers.core.messages import Message
 from deforum_helpers.image.files import LARGEST_PIXELS, check_image_file
-from deforum_helpers.models.depth.names import depth_name
-from deforum_helpers.models.interpolation import names as interpolation
+from deforum_helpers.models import interpolation, upscaling
+from deforum_helpers.models.depth import depth_name
 from deforum_helpers.models.segmentation.anime import missing_feature as missing_finder
-from deforum_helpers.models.upscaling import names as upscaling
 from deforum_helpers.tools import messages
 from deforum_helpers.tools.arguments import (
     DEPTH_RANGES,

@@ -1,11 +1,11 @@
-"""Shared by all tools: context, folder, input video, soundtrack and result."""
+"""Shared by all tools: context, folder, input video, soundtrack, and the finished video."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -209,3 +209,48 @@ def require_room(work: Work, pixels: int) -> None:
     free, needed = shutil.disk_usage(folder).free, pixels * BYTES_PER_PIXEL
     if needed > free:
         raise DiskFull(messages.NOT_ENOUGH_SPACE(needed=needed / 1e9, free=free / 1e9))
+
+
+def finish_video(
+    images: Sequence[Path],
+    video: Path,
+    work: Work,
+    *,
+    fps: float,
+    sound: Path | None,
+    sound_starts_s: float = 0.0,
+    keep_imgs: bool,
+    warnings: tuple[str, ...] = (),
+) -> ToolResult:
+    """Encode the images that a tool made, and remove its extracted input frames.
+
+    Args:
+        images: image files in order, in a folder of their own.
+        video: the mp4 file, in the tool's folder.
+        work: context of the tool.
+        fps: frames per second.
+        sound: soundtrack, or None.
+        sound_starts_s: position in the soundtrack, in seconds, that plays with the first frame.
+        keep_imgs: whether the images are kept.
+        warnings: warnings for the result.
+
+    Raises:
+        RenderError: the video cannot be encoded.
+        Cancelled, Parked: the job was stopped.
+    """
+    from deforum_helpers.output.image_steps import encode_video  # torch, which checks do without
+
+    counted = encode_video(
+        images,
+        video,
+        fps=fps,
+        options=work.options,
+        cancel=work.cancel,
+        report=work.shares("POST_PROCESSING", len(images), video.parent),
+        audio=sound,
+        audio_starts_s=sound_starts_s,
+    )
+    shutil.rmtree(video.parent / INPUT_FOLDER, ignore_errors=True)
+    if not keep_imgs:
+        shutil.rmtree(images[0].parent, ignore_errors=True)
+    return ToolResult(video, counted, fps, tuple(images) if keep_imgs else (), warnings)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.models.interpolation.names import (
+from deforum_helpers.models.interpolation import (
     EngineName,
     folder_name,
     frame_count,
@@ -15,13 +15,13 @@ from deforum_helpers.models.interpolation.names import (
     video_name,
 )
 from deforum_helpers.output.audio import check_soundtrack
-from deforum_helpers.output.image_ranges import interpolate_by
+from deforum_helpers.output.image_steps import interpolate_by
 from deforum_helpers.tools.checks import check_fps, check_frame_count, check_interpolation, common_size
-from deforum_helpers.tools.finished_video import finish_video
 from deforum_helpers.tools.folders import (
     ToolResult,
     Work,
     extracted,
+    finish_video,
     fresh_folder,
     input_video,
     name_of,

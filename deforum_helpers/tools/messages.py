@@ -71,7 +71,6 @@ FOLDER_LEADS_OUT = Message(
     "tool_folder_leads_out",
     "The folder {name!r} is a link that leads out of the output folder; remove the link.",
 )
-INPUT_GONE = Message("tool_input_gone", "The file {name!r} no longer exists; drop it again.")
 IMAGES_WITHOUT_RATE = Message(
     "images_without_rate", "Images have no frame rate; {fps:g} frames per second are assumed."
 )

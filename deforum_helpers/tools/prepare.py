@@ -24,7 +24,7 @@ from deforum_helpers.core.messages import Text
 from deforum_helpers.core.net.fetch import is_url
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.media.footage import VideoInfo, inspect_video
-from deforum_helpers.models.depth.names import available_families, serve
+from deforum_helpers.models.depth import available_families, serve
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.pipeline.host_facts import HostFacts
 from deforum_helpers.pipeline.input_files import Downloads

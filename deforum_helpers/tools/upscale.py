@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deforum_helpers.models.upscaling.names import video_name
-from deforum_helpers.output.image_ranges import upscale_by
+from deforum_helpers.models.upscaling import video_name
+from deforum_helpers.output.image_steps import upscale_by
 from deforum_helpers.tools.checks import check_upscaling, upscaled_size
-from deforum_helpers.tools.finished_video import finish_video
 from deforum_helpers.tools.folders import (
     ToolResult,
     Work,
     extracted,
+    finish_video,
     fresh_folder,
     input_video,
     name_of,
@@ -32,7 +32,7 @@ def upscale_video(
     Args:
         path: the video.
         work: context of the tool.
-        model: a name in `upscaling.names.FACTORS`.
+        model: a name in `upscaling.FACTORS`.
         factor: "x2", "x3" or "x4", one of the model's factors.
         keep_imgs: whether the images are kept.
 

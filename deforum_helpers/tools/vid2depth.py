@@ -13,20 +13,19 @@ import numpy.typing as npt
 
 from deforum_helpers.core.spread import Done, kept, spread
 from deforum_helpers.image.convert import from_bytes
-from deforum_helpers.models.depth import make_estimator
-from deforum_helpers.models.depth.base import DepthEstimator
-from deforum_helpers.models.depth.maps import depth_bytes
-from deforum_helpers.models.depth.names import available_families, depth_name, serve
+from deforum_helpers.models.depth import available_families, depth_name, serve
+from deforum_helpers.models.depth.estimators import DepthEstimator, make_estimator
+from deforum_helpers.models.depth.scene import depth_bytes
 from deforum_helpers.models.segmentation.anime import FigureFinder, load_finder
 from deforum_helpers.output.frames import read_frame, write_frame
-from deforum_helpers.output.image_ranges import image_pieces
+from deforum_helpers.output.image_steps import image_pieces
 from deforum_helpers.tools.arguments import WITH_DEPTH, WITH_FIGURES
 from deforum_helpers.tools.checks import DepthLook, check_depth_look
-from deforum_helpers.tools.finished_video import finish_video
 from deforum_helpers.tools.folders import (
     ToolResult,
     Work,
     extracted,
+    finish_video,
     fresh_folder,
     input_video,
     name_of,

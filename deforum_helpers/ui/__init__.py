@@ -36,6 +36,6 @@ def mount(app: Any, service: JobService, uploads: Uploads, module: str = "") -> 
     Raises:
         ImportError: gradio is not installed.
     """
-    from deforum_helpers.ui.page import mount as mount_page
+    from deforum_helpers.ui.tab import mount as mount_page
 
     return mount_page(app, service, uploads, module)

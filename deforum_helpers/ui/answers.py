@@ -26,23 +26,25 @@ from deforum_helpers.ui.controls import (
     control_values,
     default_values,
     host_choices,
+    overrides_of,
     start_values,
     submitted_settings,
     with_changes,
 )
 from deforum_helpers.ui.formatting import code_attribute, escape, message_of
-from deforum_helpers.ui.host_options import overrides_of
-from deforum_helpers.ui.loading import (
+from deforum_helpers.ui.preset_list import preset_settings
+from deforum_helpers.ui.service import JobService
+from deforum_helpers.ui.settings_files import (
     LoadResult,
+    SavedFiles,
     default_settings,
+    download_html,
     load_over,
     problem_html,
     report_html,
+    run_settings,
     saved_text,
 )
-from deforum_helpers.ui.preset_list import preset_settings
-from deforum_helpers.ui.saved_files import SavedFiles, download_html, run_settings
-from deforum_helpers.ui.service import JobService
 from deforum_helpers.ui.timeline import edited_texts, read_request, timeline_data
 from deforum_helpers.ui.tool_answers import ToolAnswers
 from deforum_helpers.ui.uploads import Uploads, host_uploads

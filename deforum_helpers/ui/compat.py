@@ -14,9 +14,8 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 import gradio as gr
 
 from deforum_helpers.core.errors import DeforumError
-from deforum_helpers.ui.controls import Control, number, scalar, switch, text, texts
+from deforum_helpers.ui.controls import Control, OptionRow, number, scalar, switch, text, texts
 from deforum_helpers.ui.formatting import message_of, refusal_html
-from deforum_helpers.ui.host_options import OptionRow
 from deforum_helpers.ui.uploads import Uploads
 
 MAJOR = int(gr.__version__.split(".")[0])

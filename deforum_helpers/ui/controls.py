@@ -1,4 +1,4 @@
-"""The controls of the settings, and the values that a page may send for them.
+"""The controls of the settings and of a host's options, and the values that a page may send for them.
 
 A value is text, a number, true or false, or a list of texts. An object is refused: gradio represents files, addresses
 and updates of components as objects, and none of those may come from a page.
@@ -10,17 +10,22 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Literal
 
-from deforum_helpers.core.errors import DeforumError
-from deforum_helpers.pipeline.prepare import HostFacts
+from deforum_helpers.controlnet.model_files import control_folders, control_names
+from deforum_helpers.controlnet.units import MODULES
+from deforum_helpers.core.errors import DeforumError, MissingFeature
+from deforum_helpers.media.ffmpeg import find_ffmpeg
+from deforum_helpers.pipeline.host_facts import ControlNetFacts, HostFacts
 from deforum_helpers.settings import FIELDS, FieldInfo, defaults
-from deforum_helpers.settings.acting import acting
 from deforum_helpers.settings.files import RepeatingObject, json_object
+from deforum_helpers.settings.host_options import Options
+from deforum_helpers.settings.modes import acting
 from deforum_helpers.settings.predicates import sentence
 from deforum_helpers.settings.recommended import recommended_for
-from deforum_helpers.ui import controlnet, messages
+from deforum_helpers.ui import messages
 from deforum_helpers.ui.layout import is_offered
 
 MAX_TEXT = 8 << 20
@@ -206,10 +211,23 @@ def host_choices(name: str, facts: HostFacts) -> tuple[str, ...]:
     if name == "scheduler":
         return facts.schedulers
     if _UNIT_FIELD.fullmatch(name):
-        found = controlnet.available(facts)
+        found = available_controlnet(facts)
         listed = found.modules if name.endswith("module") else found.models
         return tuple(dict.fromkeys((FIELDS[name].default, *listed))) if listed else ()
     return ()
+
+
+def available_controlnet(facts: HostFacts) -> ControlNetFacts:
+    """Return the preprocessors and models of the host, or the reason why it has none."""
+    reason = facts.abilities.no_controlnet
+    if reason:
+        sentence = f"{reason[0].upper()}{reason[1:]}"
+        return ControlNetFacts(missing=messages.CONTROLNET_NEEDS_CHECKPOINT(reason=sentence))
+    if not facts.abilities.own_controlnet:
+        return facts.controlnet
+    models = control_names(control_folders(facts.model))
+    missing = None if models else messages.NO_CONTROLNET_MODELS()
+    return ControlNetFacts(missing=missing, modules=tuple(MODULES), models=models)
 
 
 def refreshable_names() -> tuple[str, ...]:
@@ -281,3 +299,61 @@ def with_changes(changed: Mapping[str, Any], start: tuple[Any, ...]) -> tuple[An
     """Return the initial values with those in `changed` replaced; a value that `scalar` refuses is ignored."""
     valid = {name: value for name, value in changed.items() if is_scalar(value)}
     return tuple(valid.get(name, value) for name, value in zip(NAMES, start, strict=True))
+
+
+@dataclass(frozen=True)
+class OptionRow:
+    """One option of the standalone host; a WebUI has its options on its settings page.
+
+    The tab makes the options of its tools from such rows, too.
+
+    Args:
+        name: the same on every host.
+        label: shown in the tab.
+        default: its default value.
+        low, high: bounds of a number, else None.
+        choices: allowed values, else empty.
+    """
+
+    name: str
+    label: str
+    default: Any
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+def option_rows() -> tuple[OptionRow, ...]:
+    """Return the options that the tab shows, in the order of their declaration."""
+    return tuple(
+        OptionRow(
+            each.name,
+            each.metadata["label"],
+            each.default,
+            low=each.metadata.get("low"),
+            high=each.metadata.get("high"),
+            choices=each.metadata.get("choices", ()),
+        )
+        for each in fields(Options)
+        if each.metadata["label"] and "fixed" not in each.metadata
+    )
+
+
+def overrides_of(values: tuple[Any, ...]) -> dict[str, Any]:
+    """Return the values of the options, given in the order of `option_rows`, by name."""
+    return {row.name: whole_if_possible(value) for row, value in zip(option_rows(), values, strict=True)}
+
+
+def whole_if_possible(value: Any) -> Any:
+    """Return a float without a fraction as an int, and any other value unchanged."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def fixed_facts(options: Options, output_root: Path) -> tuple[str, ...]:
+    """Return as sentences the options that a page may not set: programs and files of this machine."""
+    try:
+        ffmpeg = f"Videos are encoded by {find_ffmpeg(options.deforum_ffmpeg_location)}."
+    except MissingFeature as error:
+        ffmpeg = str(error)
+    kept = output_root / Path(options.deforum_persistent_settings_path).expanduser()
+    return ffmpeg, f"The initial settings are kept in {kept}."

@@ -1,8 +1,9 @@
-"""The events of the tab: which component calls which function."""
+"""The components of the tab that have events or change, and the function that each calls."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,8 +13,35 @@ from deforum_helpers.settings import FIELDS
 from deforum_helpers.ui import compat
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.buttons import BUTTONS, Call, filling
-from deforum_helpers.ui.parts import TabComponents
-from deforum_helpers.ui.tool_tab import connect_tools
+from deforum_helpers.ui.tool_tab import ToolComponents, connect_tools
+
+
+@dataclass(frozen=True)
+class TabComponents:
+    """Gradio components by purpose.
+
+    Args:
+        fields: setting -> its control, in the order of `controls.NAMES`.
+        resets: setting -> its reset button.
+        options: one per option, in the order of `host_options.option_rows`; empty in a WebUI.
+        tools: of the tab Output.
+        named: the buttons, by the names in `buttons.BUTTONS`, and the components that they read and set.
+    """
+
+    fields: Mapping[str, Any]
+    resets: Mapping[str, Any]
+    options: tuple[Any, ...]
+    tools: tuple[ToolComponents, ...]
+    named: Mapping[str, Any]
+
+    def of(self, name: str) -> tuple[Any, ...]:
+        """Return the components that a `buttons.Call` means by `name`."""
+        if name == "fields":
+            return tuple(self.fields.values())
+        if name == "options":
+            return self.options
+        return (self.named[name] if name in self.named else self.fields[name],)
+
 
 # Kinds of settings that are checked when typing pauses; all others are checked at once.
 TYPED = frozenset({"schedule", "string schedule", "text", "path", "prompts", "json"})

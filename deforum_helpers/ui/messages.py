@@ -63,6 +63,7 @@ UPLOAD_IDS_EXPECTED = Message(
 TOO_MANY_UPLOADS = Message("tab_too_many_uploads", "{count:,} files are too many; expected at most {most:,}.")
 ONE_UPLOAD_EXPECTED = Message("tab_one_upload_expected", "This box takes one file; found {count}.")
 UPLOAD_GONE = Message("tab_upload_gone", "{name!r} no longer exists; drop the file again.")
+TOOL_INPUT_GONE = Message("tool_input_gone", "The file {name!r} no longer exists; drop it again.")
 
 # Settings files that the tab saves
 FILE_NAME = Message(

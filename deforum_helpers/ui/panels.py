@@ -15,8 +15,8 @@ from deforum_helpers.output.kinds import KINDS
 from deforum_helpers.ui import messages
 from deforum_helpers.ui.checking import warnings_html
 from deforum_helpers.ui.formatting import code_attribute, escape, size
-from deforum_helpers.ui.saved_files import download_html, run_content
 from deforum_helpers.ui.service import DeliveryView, JobService, JobView
+from deforum_helpers.ui.settings_files import download_html, run_content
 
 PREVIEW_PX = 640
 LISTED = 50

@@ -1,4 +1,4 @@
-"""The components of the tab: controls of the settings on the left, run and jobs on the right."""
+"""The tab: controls of the settings on the left, run and jobs on the right; and its page on Deforum's own server."""
 
 from __future__ import annotations
 
@@ -9,21 +9,28 @@ from typing import Any
 
 import gradio as gr
 
+from deforum_helpers.core.bundled import bundled
 from deforum_helpers.pipeline.last_settings import load_last_settings
 from deforum_helpers.settings import FIELDS
 from deforum_helpers.settings.keys import UNITS_OF_KEYS
-from deforum_helpers.ui import compat, controlnet
+from deforum_helpers.ui import compat
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.buttons import BUTTONS, Place
-from deforum_helpers.ui.controls import NAMES, control, host_choices, start_values
-from deforum_helpers.ui.events import connect
+from deforum_helpers.ui.controls import (
+    NAMES,
+    available_controlnet,
+    control,
+    fixed_facts,
+    host_choices,
+    option_rows,
+    start_values,
+)
+from deforum_helpers.ui.events import TabComponents, connect
 from deforum_helpers.ui.formatting import code_attribute, escape, model_html
-from deforum_helpers.ui.host_options import fixed_facts, option_rows
 from deforum_helpers.ui.layout import IDLE, Section, sections
 from deforum_helpers.ui.panels import DOCK, TIMELINE
-from deforum_helpers.ui.parts import TabComponents
 from deforum_helpers.ui.preset_list import presets_html
-from deforum_helpers.ui.service import JobService
+from deforum_helpers.ui.service import Event, JobService
 from deforum_helpers.ui.tool_tab import TOOLS, ToolComponents
 from deforum_helpers.ui.uploads import Uploads, boxes_for_script
 
@@ -34,6 +41,11 @@ seconds and beats. Text after <code>--neg</code> is the negative prompt;
 <code>--seed 5</code>, <code>--steps 30</code> and <code>--cfg 7</code> apply to one prompt."""
 # Schedules with a button that sets them to a value without motion.
 RESETS = {"zoom": "0:(1)", "translation_z": "0:(0)"}
+STYLE = bundled("style.css")
+# A WebUI loads these files by itself, in the order of their names; they work in any order.
+SCRIPTS = tuple(sorted(bundled("javascript").glob("*.js")))
+# gradio's wide margins would leave too little room for three controls in a line.
+WIDE = "\n.gradio-container > .main.fillable.app { max-width: 1800px; }\n"
 
 
 def make_tab(service: JobService, uploads: Uploads) -> Any:
@@ -50,6 +62,41 @@ def make_tab(service: JobService, uploads: Uploads) -> Any:
             components = _Builder(service, start, uploads).build()
         connect(components, Answers(service, compat.file_url, start, uploads))
     return made
+
+
+def mount(app: Any, service: JobService, uploads: Uploads, module: str = "") -> dict[int, Event]:
+    """Serve the tab at `/` of the FastAPI app `app`, after the routes that it already has.
+
+    gradio serves the page only; the functions of its events are returned by number, for a route of this project to
+    call.
+
+    Args:
+        app: the server's app.
+        service: the jobs and the host.
+        uploads: the files dropped into the tab.
+        module: text of a further JavaScript module for the page.
+    """
+    made = make_tab(service, uploads)
+    scripts = "".join(f"<script>{script.read_text(encoding='utf-8')}</script>" for script in SCRIPTS)
+    head = f'<meta id="deforum_own_page" name="deforum" content="own page">{scripts}'
+    if module:
+        head += f'<script type="module">{module}</script>'
+    gr.mount_gradio_app(
+        app,
+        made,
+        path="/",
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        theme=compat.own_theme(),
+        css=STYLE.read_text(encoding="utf-8") + WIDE,
+        head=head,
+    )
+    return {number: one.fn for number, one in made.fns.items() if isinstance(one.fn, compat.EventHandler)}
 
 
 class _Builder:
@@ -174,7 +221,7 @@ class _Builder:
                 )
 
     def _controlnet(self) -> None:
-        missing = controlnet.available(self._service.facts).missing
+        missing = available_controlnet(self._service.facts).missing
         if missing:
             note = f'<p class="deforum-missing" role="note">{escape(missing)}</p>'
             compat.html(note, "deforum_controlnet_note")

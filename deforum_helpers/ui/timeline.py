@@ -33,9 +33,8 @@ from deforum_helpers.schedule.grammar import PLAIN_NUMBER, structure_of
 from deforum_helpers.schedule.reading import Reading
 from deforum_helpers.schedule.sound import Beats, Sound
 from deforum_helpers.settings import FIELDS, defaults
-from deforum_helpers.settings.acting import acting
 from deforum_helpers.settings.keys import Unit, key_written
-from deforum_helpers.settings.modes import is_moved, is_reversed
+from deforum_helpers.settings.modes import acting, is_moved, is_reversed
 from deforum_helpers.ui.checking import CheckResult
 from deforum_helpers.ui.controls import submitted_settings
 

@@ -13,8 +13,8 @@ from deforum_helpers.tools.arguments import MODES, THRESHOLDINGS
 from deforum_helpers.tools.checks import numbered_images
 from deforum_helpers.ui import messages
 from deforum_helpers.ui.checking import warnings_html
+from deforum_helpers.ui.controls import OptionRow, whole_if_possible
 from deforum_helpers.ui.formatting import escape, message_of, refusal_html
-from deforum_helpers.ui.host_options import OptionRow, number
 from deforum_helpers.ui.panels import LISTED, button_html, file_links, progress_html, version
 from deforum_helpers.ui.service import JobService, JobView
 
@@ -217,7 +217,7 @@ def _named(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
 def _of_rows(rows: Sequence[OptionRow], values: Sequence[Any]) -> dict[str, Any]:
     """Return the values of the rows' controls by name; an empty one has its default."""
     return {
-        row.name: row.default if value is None else number(value)
+        row.name: row.default if value is None else whole_if_possible(value)
         for row, value in zip(rows, values, strict=True)
     }
 
@@ -226,8 +226,8 @@ def _interpolation(named: Mapping[str, Any]) -> dict[str, Any]:
     slower = named["frame_interpolation_slow_mo_enabled"]
     return {
         "engine": named["frame_interpolation_engine"],
-        "times": number(named["frame_interpolation_x_amount"]),
-        "slower": number(named["frame_interpolation_slow_mo_amount"]) if slower else None,
+        "times": whole_if_possible(named["frame_interpolation_x_amount"]),
+        "slower": whole_if_possible(named["frame_interpolation_slow_mo_amount"]) if slower else None,
         "keep_pictures": named["frame_interpolation_keep_imgs"],
     }
 

@@ -9,8 +9,7 @@ from typing import Any
 import gradio as gr
 
 from deforum_helpers.ui import compat
-from deforum_helpers.ui.controls import NAMES
-from deforum_helpers.ui.host_options import OptionRow
+from deforum_helpers.ui.controls import NAMES, OptionRow
 from deforum_helpers.ui.tool_answers import (
     DEPTH_ROWS,
     INTERPOLATION_FIELDS,

@@ -1,4 +1,7 @@
-"""Files that were dropped into the tab: a page names them by ids that only an upload returns, never by paths."""
+"""Files that were dropped into the tab, and the copies of them that jobs keep across restarts.
+
+A page names a file by an id that only an upload returns, never by a path.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ import re
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deforum_helpers.core.errors import DeforumError, Problem, SettingsError
 from deforum_helpers.core.files.atomic import disk_errors, write_whole
-from deforum_helpers.core.files.no_links import Folder, is_file, make_folder, read_file
+from deforum_helpers.core.files.no_links import Folder, is_file, is_folder, make_folder, open_file, read_file
 from deforum_helpers.ui import messages
 from deforum_helpers.ui.formatting import message_of
 
@@ -196,3 +200,55 @@ def host_uploads(output_root: Path) -> Uploads:
     """Return the files dropped into the pages of a WebUI, which gradio stores in its temporary folder."""
     folder = os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir(), "gradio")
     return Uploads(Path(folder), output_root)
+
+
+# Hidden, so that no route serves its content.
+TOOL_INPUTS_FOLDER = ".tool-inputs"
+# A copy may be younger than the record of its job, which is just being submitted.
+YOUNG_S = 3600.0
+
+
+def keep_input(output_root: Path, path: Path) -> Path:
+    """Copy a dropped file, the input of a tool, into a folder of its own and return the path of the copy.
+
+    Raises:
+        DeforumError: the file no longer exists.
+        DiskFull, RenderError: the copy cannot be written.
+    """
+    try:
+        source = open_file(path)
+    except OSError:
+        raise DeforumError(messages.TOOL_INPUT_GONE(name=path.name[-60:])) from None
+    copy = output_root.resolve() / TOOL_INPUTS_FOLDER / secrets.token_hex(TOKEN_BYTES) / path.name
+    try:
+        with (
+            source,
+            disk_errors(TOOL_INPUTS_FOLDER),
+            Folder(copy.parent, make=True) as folder,
+            folder.create(copy.name) as target,
+        ):
+            shutil.copyfileobj(source, target)
+    except BaseException:
+        remove_input(copy)
+        raise
+    return copy
+
+
+def remove_input(copy: Path) -> None:
+    """Remove a copy and its folder."""
+    shutil.rmtree(copy.parent, ignore_errors=True)
+
+
+def remove_unneeded(output_root: Path, needed: str) -> None:
+    """Remove copies whose jobs succeeded or are no longer recorded.
+
+    Args:
+        output_root: the output folder.
+        needed: arguments of all other jobs; copies that they do not name are removed after an hour.
+    """
+    kept = output_root.resolve() / TOOL_INPUTS_FOLDER
+    if not is_folder(kept):
+        return
+    for folder in kept.iterdir():
+        if folder.name not in needed and time.time() - folder.lstat().st_mtime > YOUNG_S:
+            shutil.rmtree(folder, ignore_errors=True)

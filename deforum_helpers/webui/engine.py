@@ -19,7 +19,7 @@ from deforum_helpers.engines.registry import WEBUI
 from deforum_helpers.image.convert import from_bytes, resized
 from deforum_helpers.image.types import Image
 from deforum_helpers.webui import messages, pages
-from deforum_helpers.webui.features import check_faces
+from deforum_helpers.webui.facts import check_faces
 from deforum_helpers.webui.generation import (
     CheckpointReplaced,
     Ending,

@@ -16,7 +16,7 @@ from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import FreeU, GenerateRequest, KohyaHRFix
 from deforum_helpers.webui import messages
 from deforum_helpers.webui.controlnet import controlnet_script_args
-from deforum_helpers.webui.features import SCRIPTS, reason_missing
+from deforum_helpers.webui.facts import SCRIPTS, reason_missing
 from deforum_helpers.webui.host_modules import optional_module
 from deforum_helpers.webui.host_scripts import ScriptArgs, ScriptErrors, attached, find_script
 from deforum_helpers.webui.model_choice import Selection

@@ -1,4 +1,4 @@
-"""The host's pages: a tab with an error message, the creation of its app, and reloads of its UI."""
+"""The host's pages: Deforum's settings, a tab with an error message, the creation of the app, reloads of the UI."""
 
 from __future__ import annotations
 
@@ -6,12 +6,51 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import Field, fields
 from typing import Any
 
 from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.settings.host_options import Options
 
 logger = logging.getLogger(__name__)
+
+SECTION = ("deforum", "Deforum")
+OPTIONS = tuple(each for each in fields(Options) if each.name.startswith("deforum_"))
+# Paths on this machine: neither the host's open options route nor a job may set them.
+HOST_ONLY = tuple(each.name for each in OPTIONS if "fixed" in each.metadata)
+
+
+def add_options() -> None:
+    """Add Deforum's options to the host's; their names are those of existing config files."""
+    from modules import shared
+
+    for each in OPTIONS:
+        component, arguments = _component(each)
+        info = shared.OptionInfo(
+            list(each.default) if isinstance(each.default, tuple) else each.default,
+            each.metadata["label"],
+            component,
+            arguments,
+            section=SECTION,
+        )
+        info.restrict_api = each.name in HOST_ONLY
+        shared.opts.add_option(each.name, info)
+
+
+def _component(option: Field[Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the gradio component of an option and its arguments."""
+    import gradio as gr
+
+    bounds: Mapping[str, Any] = option.metadata
+    if isinstance(option.default, bool):
+        return gr.Checkbox, {}
+    if "low" in bounds:
+        return gr.Slider, {"minimum": bounds["low"], "maximum": bounds["high"], "step": 1}
+    if "choices" in bounds:
+        several = isinstance(option.default, tuple)
+        return gr.CheckboxGroup if several else gr.Dropdown, {"choices": list(bounds["choices"])}
+    return gr.Textbox, {}
 
 
 def message_tab(why: str) -> Any:

@@ -14,7 +14,7 @@ from deforum_helpers.engines.diffusion.conditioned import WeightedPrompts
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora
 from deforum_helpers.image.convert import to_bytes
 from deforum_helpers.schedule.prompt_text import weight_text
-from deforum_helpers.webui.features import sampler_fields
+from deforum_helpers.webui.facts import sampler_fields
 
 # Hosts silently round sizes down to this multiple; requests are padded up to it and the result is cropped.
 MULTIPLE_PX = 8

@@ -21,8 +21,7 @@ from deforum_api.queue import sqlite
 from deforum_api.queue.errors import StoreUnavailable
 from deforum_api.queue.owners import SILENCE_S, OtherServers, ServerIdentity, process_start
 from deforum_api.queue.record import Job
-from deforum_api.queue.records import JobCache
-from deforum_api.queue.sqlite import JOBS_PER_QUERY, SqliteStore
+from deforum_api.queue.sqlite import JOBS_PER_QUERY, JobCache, SqliteStore
 from deforum_helpers.core.files import mounts
 from deforum_helpers.core.files.mounts import Mount
 from tests.refusals import refuses

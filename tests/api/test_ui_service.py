@@ -14,8 +14,7 @@ import pytest
 from fake_renderer import WAIT_S, Renderer, strict_queue
 
 from deforum_api.queue.jobs import JobQueue
-from deforum_api.tab.desktop import OptionsFile, has_desktop
-from deforum_api.tab.service import QueueService
+from deforum_api.tab.service import OptionsFile, QueueService, has_desktop
 from deforum_helpers.core.errors import DeforumError, SettingsError
 from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.settings.host_options import Options

@@ -16,8 +16,8 @@ import pytest
 from fake_renderer import WAIT_S, Renderer, ended, serving, submit
 from fastapi.testclient import TestClient
 
+from deforum_api.hosts.own_host import make_uploads
 from deforum_api.hosts.run_now import run_files
-from deforum_api.hosts.senders import make_uploads
 from deforum_api.http.outputs import finished_files
 from deforum_api.queue import deliveries, uploads
 from deforum_api.queue.deliveries import ClaimLost, Deliveries, FinishedFile

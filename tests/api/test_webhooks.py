@@ -21,7 +21,7 @@ import pytest
 from fake_renderer import WAIT_S, Renderer, ended, serving
 from fastapi.testclient import TestClient
 
-from deforum_api.hosts.senders import make_webhooks, webhook_key
+from deforum_api.hosts.own_host import make_webhooks, webhook_key
 from deforum_api.http.outputs import finished_files
 from deforum_api.queue import deliveries
 from deforum_api.queue.deliveries import Deliveries

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from deforum_api.client import Client, ClientError, JobEnded, RefusedByServer, Unreachable
-from deforum_api.client.connection import pauses
-from deforum_api.client.transport import HttpxTransport, PlainTransport, transport_to
+from deforum_api.client.connection import HttpxTransport, PlainTransport, pauses, transport_to
 from tests.clients.scripted import DROPPED, NOT_YET, Answer, Scripted, events, record, told, unknown
 from tests.refusals import refuses
 

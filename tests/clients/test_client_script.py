@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from deforum_api.http.routes.script import SCRIPT
+from deforum_api.http.routes.settings import SCRIPT
 from tests.clients.scripted import DROPPED, NOT_YET, Answer, Scripted, events, record, told
 from tests.integration.server import Server
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from deforum_api.client import Client
-from deforum_api.http.routes.script import SCRIPT
+from deforum_api.http.routes.settings import SCRIPT
 from tests.integration.server import SMALL, Server
 
 WATCH = """import { Deforum } from "./client.mjs";

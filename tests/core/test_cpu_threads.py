@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deforum_helpers.core.cpu_threads import CHOICES, OPENCV_ROUNDS, let_waiting_threads_sleep
+from deforum_helpers.core.library_environment import CHOICES, OPENCV_ROUNDS, let_waiting_threads_sleep
 
 ROOT = Path(__file__).parents[2]
 PASSIVE = {"OMP_WAIT_POLICY": "passive"}

@@ -15,8 +15,7 @@ from typing import Any, ClassVar
 import pytest
 
 from deforum_helpers.core.errors import SettingsError
-from deforum_helpers.core.net.addresses import Address, is_public
-from deforum_helpers.core.net.fetch import Fetcher, is_url
+from deforum_helpers.core.net.fetch import Address, Fetcher, is_public, is_url
 
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
 

@@ -16,9 +16,8 @@ import pytest
 
 from deforum_helpers.core.deadlines import within
 from deforum_helpers.core.errors import SettingsError
-from deforum_helpers.core.net.addresses import Address
 from deforum_helpers.core.net.cache import DEFAULT_FRESH_S, LONGEST_FRESH_S, RECORDS, FetchCache
-from deforum_helpers.core.net.fetch import Fetcher, Kind
+from deforum_helpers.core.net.fetch import Address, Fetcher, Kind
 
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
 CERTIFICATE = Path(__file__).with_name("public_example.pem")

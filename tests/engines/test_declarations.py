@@ -19,8 +19,7 @@ from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.registry import ENGINES, declared, own_engines
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.pipeline.host_facts import own_facts
-from deforum_helpers.ui.controlnet import available
-from deforum_helpers.ui.controls import start_values, submitted_settings
+from deforum_helpers.ui.controls import available_controlnet, start_values, submitted_settings
 from deforum_helpers.ui.formatting import model_html
 from deforum_helpers.ui.messages import CONTROLNET_NEEDS_CHECKPOINT
 from tests.refusals import refuses
@@ -109,7 +108,9 @@ def test_a_new_engine_is_a_choice_and_tells_of_itself(toy: str, tmp_path: Path) 
     )
     assert {"feature": "freeu_enabled", "reason": "The toy has no FreeU."} in told["unavailable"]
     assert "The toy generates green only." in model_html(facts)
-    assert available(facts).missing == CONTROLNET_NEEDS_CHECKPOINT(reason="The toy has no ControlNets")
+    assert available_controlnet(facts).missing == CONTROLNET_NEEDS_CHECKPOINT(
+        reason="The toy has no ControlNets"
+    )
     assert submitted_settings(start_values({}, facts))["noise_source"] == "new"
     assert host_facts(plain_facts(facts)).abilities is facts.abilities
 

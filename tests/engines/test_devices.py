@@ -14,8 +14,8 @@ import pytest
 import torch
 from diffusers.utils import torch_utils
 
+from deforum_helpers.core.library_environment import MPS_FALLBACK, let_cpu_replace_missing_operators
 from deforum_helpers.core.progress import CancelToken
-from deforum_helpers.core.torch_environment import MPS_FALLBACK, let_cpu_replace_missing_operators
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.diffusion import loading
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine

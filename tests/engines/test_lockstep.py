@@ -30,7 +30,7 @@ from deforum_helpers.models.devices import DeviceMemory
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.paths import Run
 from deforum_helpers.pipeline.host_facts import own_facts
-from deforum_helpers.render.resume_state import decode_state
+from deforum_helpers.render.state import decode_state
 from tests.api.fake_renderer import WAIT_S
 
 RequestMaker = Callable[..., GenerateRequest]

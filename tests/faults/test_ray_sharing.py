@@ -23,7 +23,7 @@ from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.image.types import Image
 from deforum_helpers.output.frames import read_frame, write_frame
-from deforum_helpers.output.image_ranges import upscale_by
+from deforum_helpers.output.image_steps import upscale_by
 from deforum_helpers.pipeline.host_facts import own_facts
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.prepare import prepare
@@ -186,7 +186,7 @@ def test_a_worker_with_a_job_or_without_the_files_makes_none(
         made = images(tmp_path / "shared", sources, other)
     assert made == images(tmp_path / "one", sources)
     assert other.pieces == 0
-    missing = Piece("deforum_helpers.output.image_ranges:upscale_range", {"sources": ["/no/such"]}, 1)
+    missing = Piece("deforum_helpers.output.image_steps:upscale_range", {"sources": ["/no/such"]}, 1)
     with pytest.raises(WorkerUnusable):
         segments.ActorPieceWorker(other).work(missing, lambda count: None)
     assert not worker._turn.locked()
@@ -206,7 +206,7 @@ def test_a_job_of_its_own_ends_a_piece(
         if count == 2:
             turn.start()
 
-    piece = Piece("deforum_helpers.output.image_ranges:upscale_range", arguments, len(targets))
+    piece = Piece("deforum_helpers.output.image_steps:upscale_range", arguments, len(targets))
     with pytest.raises(WorkerUnusable):
         segments.ActorPieceWorker(other).work(piece, done)
     turn.join(60)

@@ -27,7 +27,7 @@ from deforum_api.queue.record import Job
 from deforum_helpers.core.files.scratch import LOCK_NAME, VIDEO
 from deforum_helpers.settings.host_options import PREVIEWS, Options
 from deforum_helpers.webui.facts import output_folders
-from deforum_helpers.webui.settings_page import add_options
+from deforum_helpers.webui.pages import add_options
 from preload import preload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -416,7 +416,7 @@ def test_the_settings_page_has_our_options_and_they_are_honoured(
 
 @pytest.mark.parametrize("name", [each.name for each in fields(Options) if each.name.startswith("deforum_")])
 def test_no_option_does_nothing(name: str) -> None:
-    pages = ("options.py", "settings_page.py")
+    pages = ("options.py", "pages.py")
     readers = [path for path in (ROOT / "deforum_helpers").rglob("*.py") if path.name not in pages]
     assert any(f"options.{name}" in path.read_text(encoding="utf-8") for path in readers)
 
@@ -450,7 +450,7 @@ def test_videos_go_where_the_host_keeps_its_images(
 
 def test_the_entry_loads_neither_torch_nor_diffusers_nor_the_tab() -> None:
     script = (
-        "import sys, fastapi, pydantic, numpy; import deforum_api.hosts.in_webui, deforum_helpers.webui.settings_page;"
+        "import sys, fastapi, pydantic, numpy; import deforum_api.hosts.in_webui, deforum_helpers.webui.pages;"
         "print(*sorted({'torch', 'diffusers', 'transformers', 'gradio', 'preload'} & set(sys.modules)))"
     )
     done = subprocess.run(

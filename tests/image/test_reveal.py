@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from deforum_helpers.camera.pinhole import intrinsics, view
 from deforum_helpers.camera.pose import next_from_prev
+from deforum_helpers.camera.projection import intrinsics, view
 from deforum_helpers.image.reveal import fill_hole, hole_mask, repaint_mask, warp_flags
 from deforum_helpers.image.surface import SurfaceView, project_surface
 from deforum_helpers.image.warp import sample_surface

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from deforum_helpers.camera.pinhole import View, intrinsics, scene_move, view
 from deforum_helpers.camera.pose import next_from_prev
+from deforum_helpers.camera.projection import View, intrinsics, scene_move, view
 from deforum_helpers.image import surface
 from deforum_helpers.image.surface import SurfaceView, project_surface
 

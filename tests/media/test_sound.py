@@ -13,7 +13,6 @@ from sounds import clicks, drums, write_wav
 
 from deforum_helpers.core.errors import VideoError
 from deforum_helpers.media import sound_analysis
-from deforum_helpers.media.beat_tracking import track_beats
 from deforum_helpers.media.containers import decode_sound, open_media
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.media.sound_analysis import (
@@ -24,6 +23,7 @@ from deforum_helpers.media.sound_analysis import (
     SoundTooLong,
     measure_sound,
     measured,
+    track_beats,
 )
 
 

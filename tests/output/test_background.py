@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from deforum_helpers.output.background import Background
+from deforum_helpers.output.writer import Background
 
 _about: ContextVar[str] = ContextVar("about", default="-")
 

@@ -24,8 +24,7 @@ from deforum_api.tab.routes import add_tab_routes
 from deforum_api.tab.service import QueueService
 from deforum_helpers.core.registry import UnknownName
 from deforum_helpers.engines import make_engine
-from deforum_helpers.models.interpolation import names as interpolation
-from deforum_helpers.models.upscaling import names as upscaling
+from deforum_helpers.models import interpolation, upscaling
 from deforum_helpers.output import writer
 from deforum_helpers.output.kinds import KINDS, OutputKind, kind_of
 from deforum_helpers.output.manifest import OutputFile, output_file, read_manifest

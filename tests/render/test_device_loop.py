@@ -20,8 +20,8 @@ from deforum_helpers.image.convert import begin_to_bytes, resized, to_bytes
 from deforum_helpers.image.mask import luma
 from deforum_helpers.image.noise import mixed_field
 from deforum_helpers.image.types import Image
-from deforum_helpers.models.depth.names import depth_name
-from deforum_helpers.models.depth.scene import SceneDepth
+from deforum_helpers.models.depth import depth_name
+from deforum_helpers.models.depth.estimators import SceneDepth
 from deforum_helpers.output import writer
 from deforum_helpers.output.frames import encode_png, read_frame
 from deforum_helpers.pipeline.job import run_job

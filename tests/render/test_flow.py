@@ -212,7 +212,7 @@ def test_a_resumed_video_is_the_same_to_the_bit(tmp_path: Path, mode: str) -> No
 def test_raft_is_missed_before_the_first_frame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
-    monkeypatch.setattr("deforum_helpers.models.flow.names.find_spec", lambda name: None)
+    monkeypatch.setattr("deforum_helpers.models.flow.find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=f"{setting}: RAFT needs the package 'torchvision'"):
         prepared(tmp_path, diffusion_cadence=2, **{setting: "RAFT"})
     assert prepared(tmp_path, diffusion_cadence=1, optical_flow_cadence="RAFT").plan.flow_methods == {}

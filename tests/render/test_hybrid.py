@@ -313,7 +313,7 @@ def test_a_resumed_video_is_the_same_to_the_bit(tmp_path: Path, walk: str, caden
 def test_what_is_missing_is_told_before_the_first_frame(
     tmp_path: Path, walk: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deforum_helpers.models.flow.names.find_spec", lambda name: None)
+    monkeypatch.setattr("deforum_helpers.models.flow.find_spec", lambda name: None)
     with pytest.raises(SettingsError, match="hybrid_flow_method: RAFT needs"):
         prepared(tmp_path, video_init_path=walk, hybrid_motion="Optical Flow", hybrid_flow_method="RAFT")
     with pytest.raises(SettingsError, match="video_init_path is empty"):

@@ -34,8 +34,7 @@ from deforum_helpers.output.metadata import read_png_settings, read_video_settin
 from deforum_helpers.output.paths import Run
 from deforum_helpers.pipeline.job import Progress, RunResult, run_job
 from deforum_helpers.pipeline.prepare import Prepared, prepare
-from deforum_helpers.render import resume_state
-from deforum_helpers.render.state import State
+from deforum_helpers.render.state import ResumeState, State, decode_state, encode_state
 from deforum_helpers.settings import FIELDS, load_settings
 from tests.holding import held_elsewhere
 from tests.refusals import refuses
@@ -393,8 +392,8 @@ def test_the_reference_is_packed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(np, "savez", lambda file, **arrays: (packed.extend(arrays), save(file, **arrays)))
     reference = ColorReference(on_8_bit_grid(torch.rand(3, 6, 5)), "LAB")
     for steps in (1, 2):
-        saved = resume_state.ResumeState(State(steps, reference=reference), steps, "x")
-        again = resume_state.decode_state(resume_state.encode_state(saved), torch.device("cpu"))
+        saved = ResumeState(State(steps, reference=reference), steps, "x")
+        again = decode_state(encode_state(saved), torch.device("cpu"))
         assert (again.state.steps_done, again.frames_done, again.digest) == (steps, steps, "x")
         assert again.state.reference is not None
         assert torch.equal(again.state.reference.image, reference.image)
@@ -402,7 +401,7 @@ def test_the_reference_is_packed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def damaged_checkpoints() -> dict[str, bytes]:
-    whole = resume_state.encode_state(resume_state.ResumeState(State(), 1, "x"))
+    whole = encode_state(ResumeState(State(), 1, "x"))
 
     def with_parts(**parts: bytes) -> bytes:
         buffer = io.BytesIO()
@@ -431,7 +430,7 @@ def damaged_checkpoints() -> dict[str, bytes]:
 @pytest.mark.parametrize("name", damaged_checkpoints())
 def test_no_damaged_checkpoint_makes_anybody_load_it_unsafely(name: str) -> None:
     with pytest.raises(CheckpointError) as caught:
-        resume_state.decode_state(damaged_checkpoints()[name], torch.device("cpu"))
+        decode_state(damaged_checkpoints()[name], torch.device("cpu"))
     assert "damaged" in str(caught.value)
     assert not {"pickle", "allow", "trust", "unsafe"} & set(str(caught.value).replace("_", " ").split())
 

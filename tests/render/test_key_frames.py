@@ -11,8 +11,7 @@ from small_runs import prepared
 
 from deforum_helpers.engines.names import steps_run
 from deforum_helpers.render import key_frames, moves
-from deforum_helpers.render.key_frames import KeyFrame
-from deforum_helpers.render.placing import place_key_frames
+from deforum_helpers.render.key_frames import KeyFrame, place_key_frames
 from deforum_helpers.render.plan import make_plan
 from deforum_helpers.render.schedules import Schedules
 from deforum_helpers.settings import load_settings

@@ -12,8 +12,8 @@ from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.prepare import prepare
-from deforum_helpers.render.limits import LIMITS
 from deforum_helpers.render.plan import make_plan
+from deforum_helpers.render.schedules import LIMITS
 from deforum_helpers.settings import FIELDS, defaults, flat_settings, schema
 from deforum_helpers.settings.files import typed_settings
 from deforum_helpers.settings.host_options import Options

@@ -12,8 +12,8 @@ import pytest
 import torch
 from small_runs import NoisyEngine, frame_files, prepared
 
-from deforum_helpers.camera.pinhole import intrinsics
 from deforum_helpers.camera.pose import next_from_prev
+from deforum_helpers.camera.projection import intrinsics
 from deforum_helpers.core.errors import Parked
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest

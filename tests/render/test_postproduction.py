@@ -22,7 +22,7 @@ from deforum_helpers.core.progress import CancelToken, Progress, RunResult
 from deforum_helpers.core.spread import Piece
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.models.interpolation.film_network import expected_shapes
+from deforum_helpers.models.interpolation.networks import expected_shapes
 from deforum_helpers.output import writer as writer_module
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.output.manifest import Manifest, read_manifest
@@ -254,14 +254,13 @@ def test_a_network_is_ended_inside_an_image(
     """The token is asked by the network itself: it is told to stop when the first image is begun."""
     token = CancelToken()
     asked = {"frame_interpolation_engine": engine}
-    function = "deforum_helpers.models.interpolation.film_network.padded"
+    function = "deforum_helpers.models.interpolation.networks.padded"
     if engine == "FILM":
         weights = {name: torch.zeros(shape) for name, shape in expected_shapes().items()}
         (tmp_path / "models").mkdir()
         save_file(weights, tmp_path / "models" / "film_net_fp32.safetensors")
     elif engine == "RIFE v4.6":
         blending(tmp_path / "models" / "rife-v4.6")
-        function = "deforum_helpers.models.interpolation.rife.padded"
     else:
         enlarging(tmp_path / "models" / "realesrgan", f"{engine}-x2", 2)
         asked = {"r_upscale_video": True}
@@ -417,14 +416,14 @@ def problems_of(tmp_path: Path, **changes: Any) -> list[str]:
 def test_what_cannot_be_had_is_told_before_the_first_frame(
     tmp_path: Path, changes: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deforum_helpers.models.upscaling.names.PACKAGE", "no_such_package")
+    monkeypatch.setattr("deforum_helpers.models.upscaling.PACKAGE", "no_such_package")
     (message,) = problems_of(tmp_path, **changes)
     assert said in message
     assert not (tmp_path / "out").exists()
 
 
 def test_what_the_machine_lacks_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deforum_helpers.models.upscaling.names.PACKAGE", "no_such_package")
+    monkeypatch.setattr("deforum_helpers.models.upscaling.PACKAGE", "no_such_package")
     blending(tmp_path / "models" / "rife-v4.6")
     assert list(missing_networks()) == [
         "frame_interpolation_engine FILM",

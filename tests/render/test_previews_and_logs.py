@@ -15,8 +15,8 @@ from deforum_helpers.core.errors import Cancelled, Parked, VideoError
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.media.ffmpeg import find_ffmpeg, run_ffmpeg
-from deforum_helpers.models.depth.models import kept_estimator
-from deforum_helpers.output import partial_video
+from deforum_helpers.models.depth.estimators import kept_estimator
+from deforum_helpers.output import video
 from deforum_helpers.output.manifest import read_manifest
 from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.pipeline.job import Progress, RunResult, run_job
@@ -75,7 +75,7 @@ class TestPreview:
             tried.append(arguments)
             raise VideoError("The encoder is gone.")
 
-        monkeypatch.setattr(partial_video, "VideoWriter", fail)
+        monkeypatch.setattr(video, "VideoWriter", fail)
         options = {**QUICK, "deforum_preview": PAUSING, "deforum_preview_interval_frames": 10}
         result = rendered(prepared(tmp_path, options, **self.SETTINGS))
         assert result.frames == 25

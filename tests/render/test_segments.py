@@ -18,7 +18,7 @@ from test_random_runs import FRAMES, files, named, wishes
 
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.image.color import ColorReference
-from deforum_helpers.models.depth import make_estimator
+from deforum_helpers.models.depth.estimators import make_estimator
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.pipeline.sources import load_image, open_inputs, with_videos
 from deforum_helpers.render import loop, stages

@@ -37,8 +37,8 @@ from deforum_helpers.schedule.parseq import read_manifest
 from deforum_helpers.schedule.prompts import interpolated_prompt_series, prompt_series
 from deforum_helpers.schedule.series import numeric_series, string_series
 from deforum_helpers.settings import defaults, examine_settings
-from deforum_helpers.settings.acting import acts
 from deforum_helpers.settings.files import parse_settings_text
+from deforum_helpers.settings.modes import acts
 
 TIMELINE = Timeline(frames=20, seed=1, fps=15, width=64, height=64)
 LENGTH = 100_000

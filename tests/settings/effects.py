@@ -20,9 +20,9 @@ from sounds import write_wav
 
 from deforum_helpers.media.sound_analysis import RATE_HZ
 from deforum_helpers.settings import FIELDS, FieldInfo, defaults
-from deforum_helpers.settings.acting import acts
 from deforum_helpers.settings.compatibility import FACTS
 from deforum_helpers.settings.model_controlnet import UNITS
+from deforum_helpers.settings.modes import acts
 
 Changes = dict[str, Any]
 # The settings of every video, unless a case changes them.

@@ -12,9 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deforum_helpers.settings import FIELDS, Settings, defaults
-from deforum_helpers.settings.acting import Acting, acting, acts, holds, reasons
 from deforum_helpers.settings.compatibility import FACTS
-from deforum_helpers.settings.modes import is_hybrid, is_moved, overlays, uses_video
+from deforum_helpers.settings.modes import (
+    Acting,
+    acting,
+    acts,
+    holds,
+    is_hybrid,
+    is_moved,
+    overlays,
+    reasons,
+    uses_video,
+)
 from deforum_helpers.settings.predicates import (
     ALWAYS,
     NEVER,
@@ -242,6 +251,6 @@ def test_what_the_table_of_facts_calls_without_effect_is_never_used_or_never_rea
 
 
 def test_the_declaration_loads_without_torch() -> None:
-    code = "import sys, deforum_helpers.settings.acting as a; print('torch' in sys.modules)"
+    code = "import sys, deforum_helpers.settings.modes as a; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -23,14 +23,13 @@ from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.image.types import Image
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.models.depth import make_estimator
-from deforum_helpers.models.depth.base import DepthEstimator
-from deforum_helpers.output.background import Background
+from deforum_helpers.models.depth.estimators import DepthEstimator, make_estimator
+from deforum_helpers.output.writer import Background
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.pipeline.prepare import prepare
 from deforum_helpers.settings import FIELDS, defaults
-from deforum_helpers.settings.acting import acts
 from deforum_helpers.settings.compatibility import FACTS
+from deforum_helpers.settings.modes import acts
 from tests.settings.effects import BASE, MORE_CASES, Case, Changes, all_cases, make_files
 
 ALL_CASES = all_cases()

@@ -11,7 +11,7 @@ from deforum_helpers.settings import load_settings
 from deforum_helpers.settings.messages import Conversion, sentences
 from deforum_helpers.settings.model import UNITS
 from deforum_helpers.settings.report import file_report
-from deforum_helpers.ui.loading import default_settings, load_over
+from deforum_helpers.ui.settings_files import default_settings, load_over
 
 CURRENT: dict[str, Any] = {"legacy_colormatch": False}
 UNITS_OFF: dict[str, Any] = {

@@ -27,7 +27,7 @@ from deforum_helpers.core.spread import (
     release_kept,
     spread,
 )
-from deforum_helpers.output import image_ranges
+from deforum_helpers.output import image_steps
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.tools.folders import ToolResult, Work
 from deforum_helpers.tools.interpolate import interpolate_image_sequence
@@ -112,7 +112,7 @@ def test_a_range_continues_after_its_last_image(tmp_path: Path, images: list[Pat
 
     def made(folder: Path, workers: OpenPieceWorkers | None) -> list[bytes]:
         targets = [folder / f"{number:05d}.png" for number in range(3 * (FRAMES - 1) + 1)]
-        image_ranges.interpolate_by(
+        image_steps.interpolate_by(
             workers, images, targets, 3, CancelToken(), lambda share: None, engine="Flow", device="cpu"
         )
         return [path.read_bytes() for path in targets]

@@ -27,12 +27,12 @@ from deforum_helpers.core.errors import DeforumError, SettingsError
 from deforum_helpers.engines.null.engine import NullEngine
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.output import image_ranges
+from deforum_helpers.output import image_steps
 from deforum_helpers.output.frames import write_frame
 from deforum_helpers.output.video import VideoWriter
 from deforum_helpers.pipeline.host_facts import own_facts
-from deforum_helpers.tools import kept_inputs
 from deforum_helpers.tools.arguments import TOOLS
+from deforum_helpers.ui import uploads
 from deforum_helpers.ui.tool_answers import ToolAnswers
 from tests.api.fake_renderer import WAIT_S, ended, serving, until
 from tests.output.small_videos import chart
@@ -234,7 +234,7 @@ class Held:
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Held:
     made = Held()
-    monkeypatch.setattr(image_ranges, "interpolate_images", made.draw(image_ranges.interpolate_images))
+    monkeypatch.setattr(image_steps, "interpolate_images", made.draw(image_steps.interpolate_images))
     return made
 
 
@@ -333,14 +333,14 @@ def test_a_tool_that_the_queue_refuses_leaves_no_copy(queue: JobQueue, root: Pat
     service = QueueService(queue, own_facts("null", None, root), keeps_options=True)
     with pytest.raises(SettingsError, match="factor is 'x9'"):
         service.submit_tool("upscale", {"factor": "x9"}, {"video": [clip]})
-    assert list((root / kept_inputs.FOLDER).iterdir()) == []
+    assert list((root / uploads.TOOL_INPUTS_FOLDER).iterdir()) == []
 
 
 def test_copies_go_once_their_jobs_need_them_no_more(root: Path, clip: Path) -> None:
-    copies = [kept_inputs.keep_input(root, clip) for _ in range(3)]
+    copies = [uploads.keep_input(root, clip) for _ in range(3)]
     for copy in copies[:2]:
         os.utime(copy.parent, (0, 0))
-    kept_inputs.remove_unneeded(root, json.dumps({"video": str(copies[0])}))
+    uploads.remove_unneeded(root, json.dumps({"video": str(copies[0])}))
     assert [copy.is_file() for copy in copies] == [True, False, True]
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tools.demo_model import words as tables
-from tools.demo_model.atlas import OBJECTS
+from tools.demo_model import captions as tables
 from tools.demo_model.captions import caption, content_words, other_words
+from tools.demo_model.drawings import OBJECTS
 from tools.demo_model.models import SHIPPED, load_tokenizer, tokenize
 from tools.demo_model.pool import visible_words
 from tools.demo_model.scene_parts import OBJECT_SLOTS, PALETTES, SCENES, SEASONS, STYLES, TIME_P, WEATHER_P

@@ -25,9 +25,9 @@ from tools.demo_model.models import (
     load_tokenizer,
     tokenize,
 )
-from tools.demo_model.optimise import Average, Muon, orthogonalise
+from tools.demo_model.second_stage import Objective, draw, rate
 from tools.demo_model.train_depth import align, depth_loss, log_depth
-from tools.demo_model.train_unet import Objective, draw, rate
+from tools.demo_model.training import Average, Muon, orthogonalise
 
 
 def smooth(batch: int, side: int) -> torch.Tensor:

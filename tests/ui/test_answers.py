@@ -18,8 +18,7 @@ from deforum_helpers.output.metadata import SETTINGS_KEYWORD
 from deforum_helpers.settings import defaults
 from deforum_helpers.ui import panels
 from deforum_helpers.ui.answers import Answers
-from deforum_helpers.ui.controls import NAMES, default_values, submitted_settings
-from deforum_helpers.ui.host_options import option_rows
+from deforum_helpers.ui.controls import NAMES, default_values, option_rows, submitted_settings
 from deforum_helpers.ui.preset_list import presets
 from deforum_helpers.ui.service import DeliveryView, ResumableRun
 from deforum_helpers.ui.uploads import Uploads

@@ -8,9 +8,9 @@ import pytest
 
 from deforum_helpers.pipeline.host_facts import ControlNetFacts, HostFacts
 from deforum_helpers.settings import FIELDS, defaults, flat_settings, load_settings
-from deforum_helpers.ui import controlnet
 from deforum_helpers.ui.controls import (
     NAMES,
+    available_controlnet,
     control,
     control_values,
     default_values,
@@ -116,10 +116,10 @@ def test_nothing_is_offered_where_controlnet_is_missing() -> None:
     gone = ControlNetFacts(missing="There is none.")
     facts = HostFacts("A1111", "webui", None, Path("/x"), (), (), controlnet=gone)
     assert host_choices("cn_1_module", facts) == ()
-    assert controlnet.available(facts).missing == "There is none."
+    assert available_controlnet(facts).missing == "There is none."
     own = HostFacts("standalone", "demo", None, Path("/x"), (), ())
     why = CONTROLNET_NEEDS_CHECKPOINT(reason="The built-in model has no ControlNets")
-    assert controlnet.available(own).missing == why
+    assert available_controlnet(own).missing == why
     assert host_choices("cn_1_module", own) == ()
 
 
@@ -128,11 +128,11 @@ def test_our_own_engine_offers_its_preprocessors_and_the_models_beside_its_check
     assert host_choices("cn_1_module", facts)[0] == "none"
     assert {"canny", "openpose"} <= set(host_choices("cn_1_module", facts))
     assert host_choices("cn_1_model", facts) == ()
-    assert controlnet.available(facts).missing == NO_CONTROLNET_MODELS()
+    assert available_controlnet(facts).missing == NO_CONTROLNET_MODELS()
     (tmp_path / "ControlNet").mkdir()
     (tmp_path / "ControlNet" / "edges.safetensors").touch()
     assert host_choices("cn_1_model", facts) == ("None", "edges.safetensors")
-    assert controlnet.available(facts).missing is None
+    assert available_controlnet(facts).missing is None
 
 
 @pytest.mark.parametrize(

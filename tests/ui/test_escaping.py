@@ -15,8 +15,8 @@ from deforum_helpers.pipeline.plot import camera_svg, plot_svg
 from deforum_helpers.ui import panels
 from deforum_helpers.ui.answers import Answers
 from deforum_helpers.ui.controls import NAMES, default_values
-from deforum_helpers.ui.loading import LoadResult, problem_html, report_html
 from deforum_helpers.ui.service import DeliveryView
+from deforum_helpers.ui.settings_files import LoadResult, problem_html, report_html
 from tests.ui.fake_service import DONE, RUNNING, FakeService, facts
 
 EVIL = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deforum_helpers.ui.loading import default_settings, load_over, report_html
+from deforum_helpers.ui.settings_files import default_settings, load_over, report_html
 
 
 def test_a_loaded_file_says_what_counts_for_nothing_and_what_looks_different() -> None:

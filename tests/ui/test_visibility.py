@@ -8,7 +8,7 @@ import pytest
 
 from deforum_helpers.core.messages import code_of
 from deforum_helpers.settings import FIELDS, defaults
-from deforum_helpers.settings.acting import acts
+from deforum_helpers.settings.modes import acts
 from deforum_helpers.ui.controls import NAMES, hidden_names
 from deforum_helpers.ui.layout import IDLE, sections
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from tools.demo_model.atlas import CELL_H, CELL_W, LEVELS, OBJECTS, PLANTS, VARIANTS
+from tools.demo_model.drawings import OBJECTS, PLANTS
 from tools.demo_model.noise import hash01, smoothstep
 from tools.demo_model.scene_parts import OBJECT_SLOTS
 from tools.demo_model.sky import mix
+from tools.demo_model.world import CELL_H, CELL_W, LEVELS, VARIANTS
 
 PLANT_LAYERS = (22, 14)
 

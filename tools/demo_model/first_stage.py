@@ -12,9 +12,8 @@ from safetensors.torch import save_file
 
 from deforum_helpers.engines.demo.depth_net import DepthNet
 from tools.demo_model import train_depth, train_vae
-from tools.demo_model.latents import encode_pool
 from tools.demo_model.models import SHIPPED, build_vae, half, load_tokenizer, start_from
-from tools.demo_model.pool import BUCKETS, fill_pool, scene_loader
+from tools.demo_model.pool import BUCKETS, encode_pool, fill_pool, scene_loader
 from tools.demo_model.sheet import tile
 from tools.demo_model.world import World
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tools.demo_model.atlas import PLANTS
+from tools.demo_model.drawings import PLANTS
 
 TAU = 2 * math.pi
 

@@ -6,6 +6,8 @@ import torch
 
 from tools.demo_model.noise import smoothstep
 
+SKY_DEPTH = 20000.0  # metres
+
 
 def mix(a, b, t):
     """a at t = 0, b at t = 1."""

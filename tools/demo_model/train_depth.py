@@ -7,8 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from tools.demo_model.optimise import Average, Clock
-from tools.demo_model.wear import degrade
+from tools.demo_model.training import Average, Clock, degrade
 
 NEAR_M, FAR_M = 1.5, 20000.0
 

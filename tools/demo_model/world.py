@@ -1,14 +1,54 @@
-"""Textures that all images share."""
+"""Textures that all images share: noise, stars and rain, and all drawings in three degrees of blur."""
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import torch
+import torch.nn.functional as F
 
-from tools.demo_model.atlas import CELL_H, CELL_W, LEVELS, OBJECTS, PLANTS, build_atlas
+from tools.demo_model.drawings import OBJECT_DRAW, PLANT_DRAW, Pen
 from tools.demo_model.noise import Noise
-from tools.demo_model.objects import OBJECT_DRAW
-from tools.demo_model.plants import PLANT_DRAW
+
+CELL_W, CELL_H, VARIANTS, LEVELS = 96, 128, 6, 3
+
+
+def build_atlas(table, width, height, seed, levels):
+    """float32 [1, 5, rows * height, VARIANTS * width]; row = level * len(table) + index (levels: 1x, 3x, 9x blur)."""
+    rows = []
+    for index, draw in enumerate(table.values()):
+        cells = []
+        for variant in range(VARIANTS):
+            pen, rng = Pen(width, height), random.Random(seed * 7919 + index * 101 + variant)
+            draw(pen, rng)
+            t = pen.tensor()
+            grain = torch.from_numpy(
+                np.random.default_rng(seed * 997 + index * 31 + variant)
+                .normal(0, 1, (1, 1, *t.shape[1:]))
+                .astype(np.float32)
+            )
+            grain = (grain * 0.5 + F.avg_pool2d(grain, 3, 1, 1) * 1.2)[0]
+            t[:3] = (t[:3] * (1 + 0.13 * grain)).clamp(0, 1)
+            t[3:, :1] = 0
+            t[3:, :, :1] = 0
+            t[3:, :, -1:] = 0
+            cells.append(t)
+        rows.append(torch.cat(cells, 2))
+    base, out = torch.stack(rows), []
+    for level in range(levels):
+        k = 3**level
+        if level:
+            a = base[:, 3:4]
+            pre = torch.cat([base[:, :3] * a, a, base[:, 4:] * a], 1)
+            pre = F.avg_pool2d(F.avg_pool2d(pre, k, 1, k // 2), k, 1, k // 2)
+            b = pre[:, 3:4]
+            lvl = torch.cat([pre[:, :3] / b.clamp_min(1e-3), b, pre[:, 4:] / b.clamp_min(1e-3)], 1)
+        else:
+            lvl = base
+        out.append(lvl)
+    full = torch.cat(out)
+    return full.permute(1, 0, 2, 3).reshape(1, 5, -1, VARIANTS * width)
 
 
 class Tiles:
@@ -68,8 +108,8 @@ class World:
     def __init__(self, device):
         self.device = device
         self.noise, self.tiles = Noise(device), Tiles(device)
-        self.plants = self.linear(build_atlas(PLANTS, PLANT_DRAW, CELL_W, CELL_H, 1, LEVELS)).to(device)
-        self.objects = self.linear(build_atlas(OBJECTS, OBJECT_DRAW, CELL_H, CELL_H, 2, LEVELS)).to(device)
+        self.plants = self.linear(build_atlas(PLANT_DRAW, CELL_W, CELL_H, 1, LEVELS)).to(device)
+        self.objects = self.linear(build_atlas(OBJECT_DRAW, CELL_H, CELL_H, 2, LEVELS)).to(device)
 
     @staticmethod
     def linear(atlas):

@@ -19,8 +19,15 @@ from deforum_api.http.models import (
     DeforumJobStatus,
     ValidateResponse,
 )
-from deforum_api.http.reading import BufferedRequest, run_while_connected
-from deforum_api.http.routing import JOBS, Router, change_error_responses, error_responses, json_response
+from deforum_api.http.routing import (
+    JOBS,
+    BufferedRequest,
+    Router,
+    change_error_responses,
+    error_responses,
+    json_response,
+    run_while_connected,
+)
 from deforum_api.http.views import jobs_json
 from deforum_api.queue.checks.request import CheckRequest
 from deforum_api.queue.jobs import JobQueue

@@ -14,8 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from deforum_api.http import messages, outputs
 from deforum_api.http.models import OutputFile
-from deforum_api.http.reading import run_while_connected
-from deforum_api.http.routing import JOBS, Router, error_responses
+from deforum_api.http.routing import JOBS, Router, error_responses, run_while_connected
 from deforum_api.queue.checks.request import CheckRequest, batch_body
 from deforum_api.queue.errors import ApiError
 from deforum_api.queue.jobs import JobQueue

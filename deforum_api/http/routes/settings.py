@@ -1,17 +1,19 @@
-"""The settings themselves, and how the server is."""
+"""The settings themselves, how the server is, and the JavaScript client for web pages."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 
 from deforum_api.http.metrics import CONTENT_TYPE, metrics_text, server_state
 from deforum_api.http.models import Health
 from deforum_api.http.routing import SERVICE, Router, Service, error_responses
 from deforum_helpers.settings import defaults, schema
 
+SCRIPT = Path(__file__).parents[2] / "static" / "client.js"
 TEXT = {"schema": {"type": "string"}}
 
 router = Router(prefix="/deforum_api", tags=["Settings"])
@@ -62,3 +64,18 @@ async def metrics(service: Service = SERVICE) -> Response:
         facts = await run_in_threadpool(service.health)
     # As a header: older Starlette would add the charset to a media type once more.
     return Response(metrics_text(facts, service.jobs), headers={"Content-Type": CONTENT_TYPE})
+
+
+@router.get(
+    "/client.js",
+    response_class=Response,
+    responses={
+        **error_responses(),
+        200: {"description": "The module", "content": {"text/javascript": {"schema": {"type": "string"}}}},
+    },
+    summary="The JavaScript client",
+)
+async def client_script() -> Response:
+    """A module for web pages: `import { Deforum } from ".../deforum_api/client.js"`."""
+    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    return FileResponse(SCRIPT, media_type="text/javascript", headers=headers)

@@ -8,8 +8,15 @@ from starlette.responses import JSONResponse, Response
 from deforum_api.http import messages
 from deforum_api.http.docs_pages import links
 from deforum_api.http.models import SimpleRunResponse, VersionResponse
-from deforum_api.http.reading import BufferedRequest, run_while_connected
-from deforum_api.http.routing import SERVICE, Router, Service, change_error_responses, error_responses
+from deforum_api.http.routing import (
+    SERVICE,
+    BufferedRequest,
+    Router,
+    Service,
+    change_error_responses,
+    error_responses,
+    run_while_connected,
+)
 from deforum_api.http.security import FORM_TYPE
 from deforum_api.http.sse import job_updates
 from deforum_api.queue.checks.request import CheckRequest

@@ -10,9 +10,16 @@ from starlette.responses import JSONResponse, Response
 
 from deforum_api.http.docs_pages import links
 from deforum_api.http.models import BatchSubmitResponse
-from deforum_api.http.reading import BufferedRequest, run_while_connected
 from deforum_api.http.routes.batches import KEY_MEANING
-from deforum_api.http.routing import JOBS, Router, change_error_responses, error_responses, json_response
+from deforum_api.http.routing import (
+    JOBS,
+    BufferedRequest,
+    Router,
+    change_error_responses,
+    error_responses,
+    json_response,
+    run_while_connected,
+)
 from deforum_api.queue.checks.request import CheckRequest
 from deforum_api.queue.errors import UnknownTool
 from deforum_api.queue.jobs import JobQueue

@@ -23,9 +23,9 @@ from deforum_api.queue.checks.request import CheckRequest, CheckResult, prepared
 from deforum_api.queue.errors import ApiError, TooLarge
 from deforum_api.queue.logs import write_own_log
 from deforum_api.queue.submission import BatchTerms, CheckedJob
+from deforum_helpers.core.child_programs import Message, read_message, write_message
 from deforum_helpers.core.net.cache import FetchCache
 from deforum_helpers.core.net.fetch import Fetcher
-from deforum_helpers.core.pipes import Message, read_message, write_message
 from deforum_helpers.pipeline.host_facts import ControlNetFacts, HostFacts
 from deforum_helpers.settings.host_options import Options
 

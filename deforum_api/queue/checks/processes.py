@@ -23,8 +23,8 @@ from deforum_api.queue.checks.check_process import decode_result, encode_request
 from deforum_api.queue.checks.request import CheckRequest, CheckResult, run_check
 from deforum_api.queue.errors import ApiError, Busy, QueueClosed, TooLarge, TooManyFrames, error_from_envelope
 from deforum_api.queue.submission import SCHEDULES
+from deforum_helpers.core.child_programs import Message, read_message, write_message
 from deforum_helpers.core.files.scratch import CHECKS, ScratchFolder
-from deforum_helpers.core.pipes import Message, read_message, write_message
 
 if TYPE_CHECKING:
     from deforum_api.queue.worker import Check

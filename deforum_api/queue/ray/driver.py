@@ -26,8 +26,8 @@ from typing import Any
 
 from deforum_api.queue.ray import messages
 from deforum_api.queue.ray.settings import OWN_CLUSTER, RUNNING_CLUSTER, TOKEN_NAME, version_problem
-from deforum_helpers.core.cpu_threads import CHOICES
-from deforum_helpers.core.pipes import read_message, write_message
+from deforum_helpers.core.child_programs import read_message, write_message
+from deforum_helpers.core.library_environment import CHOICES
 
 LOOK_EVERY_S = 1.0
 # Items that a worker may be ahead of what the server has written; then it waits.

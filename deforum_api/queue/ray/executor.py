@@ -39,8 +39,8 @@ from deforum_api.queue.ray.settings import OWN_CLUSTER, RaySettings, WorkerSetup
 from deforum_api.queue.record import Job
 from deforum_api.queue.worker import run_to_resume
 from deforum_helpers.core import errors
-from deforum_helpers.core.cpu_threads import let_waiting_threads_sleep
-from deforum_helpers.core.pipes import Message, read_message, write_message
+from deforum_helpers.core.child_programs import Message, read_message, write_message
+from deforum_helpers.core.library_environment import let_waiting_threads_sleep
 from deforum_helpers.core.progress import CancelToken, Progress
 from deforum_helpers.output.paths import Run, claim
 from deforum_helpers.output.runs import run_lock

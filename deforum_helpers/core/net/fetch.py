@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import http
+import ipaddress
 import shutil
 import socket
 import ssl
@@ -27,11 +28,12 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from deforum_helpers.core.deadlines import within
 from deforum_helpers.core.errors import Problem, SettingsError, exhausted_resource
 from deforum_helpers.core.net import messages
-from deforum_helpers.core.net.addresses import Address, is_public, look_up
 from deforum_helpers.core.net.cache import CachedFile, FetchCache
 from deforum_helpers.core.optional import require
 
 Kind = Literal["image", "audio", "video", "json", "camera"]
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 LARGEST_BYTES = 50_000_000
 LONGEST_S = 10.0
@@ -58,10 +60,37 @@ TYPES: dict[Kind, tuple[str, ...]] = {
 _BUSY = (408, 425, 429)
 _REDIRECTS = (301, 302, 303, 307, 308)
 
+_TRANSLATED = (
+    ipaddress.ip_network("64:ff9b::/96"),
+    ipaddress.ip_network("64:ff9b:1::/48"),
+    ipaddress.ip_network("2001::/32"),
+    ipaddress.ip_network("2002::/16"),
+)
+
 
 def is_url(text: str) -> bool:
     """Tell whether `text` is an http(s) address."""
     return text.strip()[:8].casefold().startswith(("http://", "https://"))
+
+
+def is_public(address: Address) -> bool:
+    """Tell whether an address is public: not of this machine or its network, and not a translation of such a one."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return is_public(address.ipv4_mapped)
+        if any(address in network for network in _TRANSLATED):
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def look_up(host: str, port: int) -> list[Address]:
+    """Return the addresses of a host from the system's resolver.
+
+    Raises:
+        OSError: the host is unknown.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Scene depth from a model's output: scaling, equalisation, blending, and sharp edges for the exact camera."""
+"""Scene depth from a model's output: equalization, sharp edges for the exact camera, and depth maps as images."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from deforum_helpers.image.types import Depth, Image
-from deforum_helpers.models.depth.base import DepthEstimator
-from deforum_helpers.models.depth.models import DepthModel
-from deforum_helpers.models.depth.names import DepthName
+from deforum_helpers.image.transfers import HostCopy, to_host
+from deforum_helpers.image.types import Depth
+from deforum_helpers.models.depth import depth_name
 
 # The width of ramps at occlusion edges, in images of the size that networks process.
 REACH_PX, SIDE_PX = 3, 512
@@ -131,60 +130,29 @@ def _usable(answer: torch.Tensor) -> torch.Tensor:
     return torch.isfinite(answer).all() & (low < high)
 
 
-class SceneDepth:
-    """Estimates depth in the traditional range of a depth_algorithm, whichever model serves it.
+def depth_bytes(depth: Depth, name: str) -> npt.NDArray[np.uint8]:
+    """Return a depth map as (H, W) uint8.
+
+    The scale is the range of the algorithm's scene depth; near things are bright for algorithms whose
+    model predicts inverse depth, far things for the others: depth 1.25 is 191 with "Midas-3-Hybrid" and 64 with "Zoe".
 
     Args:
-        entry: the depth_algorithm.
-        model: the network that serves it.
+        depth: (H, W) float32 in scene units.
+        name: value of depth_algorithm.
+
+    Raises:
+        SettingsError: no such name.
     """
-
-    def __init__(self, entry: DepthName, model: DepthModel) -> None:
-        self.name = entry.name
-        self._entry = entry
-        self._model = model
-
-    def estimate(self, image: Image) -> Depth:
-        """Return the depth of `image`, (H, W) float32 on its device, larger = farther.
-
-        Args:
-            image: (3, H, W) float32 RGB, 0..1.
-        """
-        answer = self._model.answer(image)
-        if self._entry.raw:
-            return raw_depth(answer, metric=self._model.metric, far_is_large=self._model.far_is_large)
-        # equalising counts pixels from one end; each name keeps the end it has always counted from
-        if self._entry.near_is_bright == self._model.far_is_large:
-            answer = -answer
-        return scene_depth(
-            answer,
-            self._entry.nearest,
-            self._entry.farthest,
-            far_is_large=not self._entry.near_is_bright,
-        )
+    return np.asarray(_levels(depth, name).cpu().numpy())
 
 
-class BlendedDepth:
-    """The depth of two estimators, mixed: `weight` · first + (1 - weight) · second.
+def begin_depth_bytes(depth: Depth, name: str) -> HostCopy:
+    """Return `depth_bytes`; from a GPU it is copied while the render thread goes on."""
+    return to_host(_levels(depth, name))
 
-    The "(old)" algorithms of classic Deforum were MiDaS or ZoeDepth mixed with AdaBins.
 
-    Args:
-        name: the depth_algorithm.
-        first, second: whose depths, in the same unit.
-        weight: share of the first, 0..1.
-    """
-
-    def __init__(self, name: str, first: DepthEstimator, second: DepthEstimator, weight: float) -> None:
-        self.name = name
-        self._first = first
-        self._second = second
-        self._weight = weight
-
-    def estimate(self, image: Image) -> Depth:
-        """Return the depth of `image`, (H, W) float32 on its device, larger = farther.
-
-        Args:
-            image: (3, H, W) float32 RGB, 0..1.
-        """
-        return torch.lerp(self._second.estimate(image), self._first.estimate(image), self._weight)
+def _levels(depth: Depth, name: str) -> torch.Tensor:
+    entry = depth_name(name)
+    share = (depth - entry.nearest) / (entry.farthest - entry.nearest)
+    brightness = 1 - share if entry.near_is_bright else share
+    return (brightness * 255).round().clamp(0, 255).to(torch.uint8)

@@ -20,7 +20,7 @@ from deforum_helpers.core.registry import choose
 from deforum_helpers.image.convert import to_bytes
 from deforum_helpers.image.types import Flow, Image
 from deforum_helpers.models import messages
-from deforum_helpers.models.flow.names import RAFT_INSTALL
+from deforum_helpers.models.flow import RAFT_INSTALL
 
 
 class FlowEstimator(Protocol):

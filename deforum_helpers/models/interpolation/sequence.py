@@ -9,7 +9,7 @@ import numpy as np
 
 from deforum_helpers.image.convert import Floats, on_8_bit_grid, pixels
 from deforum_helpers.image.types import Image
-from deforum_helpers.models.interpolation.base import Interpolator
+from deforum_helpers.models.interpolation.engines import Interpolator
 
 # Similarity below which two frames belong to different scenes, and above which the second repeats the first.
 CUT = 0.2

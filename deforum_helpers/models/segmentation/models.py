@@ -14,7 +14,7 @@ from deforum_helpers.core.optional import require
 from deforum_helpers.image.convert import standardized
 from deforum_helpers.image.types import Image
 from deforum_helpers.models import messages
-from deforum_helpers.models.segmentation.names import WRITTEN, Purpose, missing_feature, model_folder
+from deforum_helpers.models.segmentation import WRITTEN, Purpose, missing_feature, model_folder
 
 SEEN_PX = 512
 PERSON = "person"

@@ -13,7 +13,7 @@ from deforum_helpers.core.registry import choose
 from deforum_helpers.image.convert import clamp_pixels, from_pixels, pixels
 from deforum_helpers.image.types import Image
 from deforum_helpers.models import messages
-from deforum_helpers.models.upscaling.names import FACTORS, missing_feature, network, times_larger
+from deforum_helpers.models.upscaling import FACTORS, missing_feature, network, times_larger
 from deforum_helpers.models.weights.ncnn import Check, Graph, read_graph, unchecked
 
 
@@ -38,7 +38,7 @@ def make_upscaler(
     """Return the upscaler that settings name.
 
     Args:
-        model: of `names.FACTORS`.
+        model: of `FACTORS`.
         factor: "x2", "x3" or "x4", one that the model has.
         device: where networks run.
         check: called between layers; an exception from it ends the run.

@@ -11,8 +11,8 @@ import pytest
 
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.messages import code_of
-from deforum_helpers.models.depth import names
-from deforum_helpers.models.depth.names import (
+from deforum_helpers.models import depth
+from deforum_helpers.models.depth import (
     DEPTH_NAMES,
     FAMILIES,
     HUB_IDS,
@@ -128,10 +128,10 @@ def test_without_transformers_the_built_in_ones_remain(
     for family in HUB_IDS:
         install(hub_cache / f"models--{HUB_IDS[family].replace('/', '--')}" / "snapshots" / "abc")
     assert available_families() == FAMILIES
-    monkeypatch.setattr(names, "find_spec", lambda name: None)
+    monkeypatch.setattr(depth, "find_spec", lambda name: None)
     assert available_families() == ("demo", "plane")
 
 
 def test_names_import_without_torch() -> None:
-    code = "import deforum_helpers.models.depth.names, sys; sys.exit('torch' in sys.modules)"
+    code = "import deforum_helpers.models.depth, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

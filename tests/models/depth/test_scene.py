@@ -8,13 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deforum_helpers.models.depth import make_estimator
-from deforum_helpers.models.depth.maps import depth_bytes
-from deforum_helpers.models.depth.names import DEPTH_NAMES, depth_name
+from deforum_helpers.models.depth import DEPTH_NAMES, depth_name
+from deforum_helpers.models.depth.estimators import BlendedDepth, SceneDepth, make_estimator
 from deforum_helpers.models.depth.scene import (
     BINS,
-    BlendedDepth,
-    SceneDepth,
+    depth_bytes,
     equalised_anywhere,
     raw_depth,
     scene_depth,
@@ -169,7 +167,7 @@ def test_old_algorithms_mix_where_there_are_two_models(monkeypatch: pytest.Monke
         made.append(family)
         return Ramp(far_is_large=True)
 
-    monkeypatch.setattr("deforum_helpers.models.depth.models.make_model", model)
+    monkeypatch.setattr("deforum_helpers.models.depth.estimators.make_model", model)
     for families, name, weight, wanted in (
         (("midas", "zoe", "demo", "plane"), "Midas+AdaBins (old)", 0.2, ["midas", "zoe"]),
         (("midas", "zoe", "demo", "plane"), "Midas+AdaBins (old)", 1.0, ["midas"]),
@@ -179,7 +177,7 @@ def test_old_algorithms_mix_where_there_are_two_models(monkeypatch: pytest.Monke
     ):
         made.clear()
         monkeypatch.setattr(
-            "deforum_helpers.models.depth.names.available_families", lambda *a, f=families, **k: f
+            "deforum_helpers.models.depth.estimators.available_families", lambda *a, f=families, **k: f
         )
         assert make_estimator(name, "cpu", weight=weight).name == name
         assert made == wanted

@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.registry import UnknownName
-from deforum_helpers.models.depth import make_estimator
-from deforum_helpers.models.depth.models import make_model
-from deforum_helpers.models.depth.transformers_models import (
+from deforum_helpers.models.depth.estimators import make_estimator
+from deforum_helpers.models.depth.models import (
     CONVENTIONS,
     TransformersModel,
     load_model,
+    make_model,
     seen_size,
 )
 from tests.image.sample_images import soft_image
@@ -199,9 +199,7 @@ def test_pickled_weights_are_not_loaded(tmp_path: Path, monkeypatch: pytest.Monk
     weights.unlink()
     with pytest.raises(ModelError, match="midas cannot be loaded from Intel/dpt-large"):
         load_model("midas", "cpu", folder)
-    monkeypatch.setattr(
-        "deforum_helpers.models.depth.transformers_models.local_folder", lambda *_: folder / "dpt-large"
-    )
+    monkeypatch.setattr("deforum_helpers.models.depth.models.local_folder", lambda *_: folder / "dpt-large")
     with pytest.raises(ModelError, match="midas cannot be loaded from /"):
         load_model("midas", "cpu", folder)
 

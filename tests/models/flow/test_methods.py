@@ -13,6 +13,7 @@ from deforum_helpers.core.errors import MissingFeature
 from deforum_helpers.core.registry import UnknownName
 from deforum_helpers.image.convert import from_bytes, resized
 from deforum_helpers.image.types import Image
+from deforum_helpers.models.flow import missing_feature
 from deforum_helpers.models.flow.estimators import (
     FlowEstimator,
     RaftFlow,
@@ -22,7 +23,6 @@ from deforum_helpers.models.flow.estimators import (
     make_flow_estimator,
 )
 from deforum_helpers.models.flow.matrix import motion_matrix, moved_by
-from deforum_helpers.models.flow.names import missing_feature
 from deforum_helpers.models.flow.warp import agreeing, moved_along
 from deforum_helpers.settings.tables import FLOW_METHODS
 from tests.image.sample_images import random_image, soft_image
@@ -113,7 +113,7 @@ def test_unknown_name_lists_the_names() -> None:
 
 def test_raft_is_missed_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torchvision", None)
-    monkeypatch.setattr("deforum_helpers.models.flow.names.find_spec", lambda name: None)
+    monkeypatch.setattr("deforum_helpers.models.flow.find_spec", lambda name: None)
     with pytest.raises(MissingFeature, match="pip install torchvision"):
         make_flow_estimator("RAFT")
     assert "pip install torchvision" in (missing_feature("RAFT") or "")

@@ -14,11 +14,9 @@ from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.registry import UnknownName
 from deforum_helpers.image.convert import from_pixels
 from deforum_helpers.image.types import Image
-from deforum_helpers.models.interpolation.base import Interpolator
-from deforum_helpers.models.interpolation.engines import make_interpolator
-from deforum_helpers.models.interpolation.film_network import FilmInterpolator, expected_shapes
-from deforum_helpers.models.interpolation.flow_blend import MotionInterpolator
-from deforum_helpers.models.interpolation.names import missing_feature
+from deforum_helpers.models.interpolation import missing_feature
+from deforum_helpers.models.interpolation.engines import Interpolator, MotionInterpolator, make_interpolator
+from deforum_helpers.models.interpolation.networks import FilmInterpolator, expected_shapes
 from tests.models.weights.networks import blending
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from deforum_helpers.image.convert import on_8_bit_grid
 from deforum_helpers.image.types import Image
-from deforum_helpers.models.interpolation.names import (
+from deforum_helpers.models.interpolation import (
     ENGINES,
     engine_name,
     folder_name,

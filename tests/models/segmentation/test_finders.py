@@ -11,8 +11,8 @@ import torch
 import transformers
 
 from deforum_helpers.core.errors import MissingFeature, ModelError
+from deforum_helpers.models.segmentation import HUB_IDS, missing_feature
 from deforum_helpers.models.segmentation.models import PeopleFinder, WordFinder, make_finder
-from deforum_helpers.models.segmentation.names import HUB_IDS, missing_feature
 from tests.image.sample_images import random_image
 from tests.refusals import refuses
 

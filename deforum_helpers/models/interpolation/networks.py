@@ -1,7 +1,8 @@
-"""FILM: a network for large motion (Reda et al., "FILM: Frame Interpolation for Large Motion", 2022).
+"""The networks of frame interpolation: RIFE 4.6 and FILM.
 
-Features of both frames on a pyramid of seven sizes give the motion between them from coarse to fine; images and
-features are warped to the wanted time and fused.
+RIFE estimates the motion to the wanted time and blends both frames there. FILM (Reda et al., "FILM: Frame Interpolation
+for Large Motion", 2022) takes features of both frames on a pyramid of seven sizes, estimates the motion between them
+from coarse to fine, warps images and features to the wanted time and fuses them.
 """
 
 from __future__ import annotations
@@ -17,15 +18,49 @@ from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.optional import require
 from deforum_helpers.image.types import Image
 from deforum_helpers.models import messages
-from deforum_helpers.models.interpolation.rife import padded
-from deforum_helpers.models.weights.ncnn import Check, unchecked
+from deforum_helpers.models.weights.ncnn import Check, Graph, unchecked
+
+# RIFE halves its input five times.
+RIFE_MULTIPLE_PX = 32
+
+
+class RifeInterpolator:
+    """RIFE as an `Interpolator`.
+
+    Args:
+        network: takes in0, in1 (1, 3, h, w) RGB in 0..1 and in2 (1, 1, h, w) the time; returns out0 (1, 3, h, w).
+        device: where it runs.
+    """
+
+    name = "RIFE v4.6"
+
+    def __init__(self, network: Graph, device: torch.device | str) -> None:
+        self._network = network
+        self._device = device
+
+    def between(self, first: Image, second: Image, times: Sequence[float]) -> Iterator[Image]:
+        """Yield the frames at `times`; see `Interpolator`."""
+        pair = [padded(image.to(self._device), RIFE_MULTIPLE_PX) for image in (first, second)]
+        height_px, width_px = first.shape[1:]
+        for time in times:
+            moment = torch.full_like(pair[0][:, :1], time)
+            answer = self._network("out0", in0=pair[0], in1=pair[1], in2=moment)
+            yield answer[0, :, :height_px, :width_px].clamp(0, 1).to(first.device)
+
+
+def padded(image: Image, multiple_px: int) -> torch.Tensor:
+    """Return (1, 3, h, w) with sides that are multiples of `multiple_px`: the last column and row are repeated."""
+    height_px, width_px = image.shape[1:]
+    padding = (0, -width_px % multiple_px, 0, -height_px % multiple_px)
+    return F.pad(image[None].contiguous(), padding, mode="replicate")
+
 
 SIZES = 7
 FUSED_SIZES = 5
 FEATURES = (64, 128, 256, 512)
 # Filters of the flow's predictors, from the finest to the one that all coarse sizes share.
 FLOW_FILTERS = (32, 64, 128, 256)
-MULTIPLE_PX = 2 ** (SIZES - 1)
+FILM_MULTIPLE_PX = 2 ** (SIZES - 1)
 SLOPE = 0.2
 # The part between the name of a convolution and its "weight" or "bias", which differs between files.
 SPELLINGS = ("", "conv.", "0.", "1.")
@@ -113,7 +148,7 @@ class FilmInterpolator:
         The network is best in the middle: the time nearest to the middle of two known frames is made first, the
         others between that one and its neighbours.
         """
-        pair = [padded(image.to(self._device), MULTIPLE_PX) for image in (first, second)]
+        pair = [padded(image.to(self._device), FILM_MULTIPLE_PX) for image in (first, second)]
         height_px, width_px = first.shape[1:]
         for frame in self._halved((0.0, pair[0]), (1.0, pair[1]), list(times)):
             yield frame[0, :, :height_px, :width_px].to(first.device)
