@@ -17,7 +17,6 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
 from deforum_helpers.core.registry import choose
-from deforum_helpers.image.bands import in_bands
 from deforum_helpers.image.convert import clamp_pixels, from_pixels, pixels
 from deforum_helpers.image.transfers import to_device
 from deforum_helpers.image.types import Image
@@ -76,38 +75,37 @@ def add_noise(
 def mixed_field(
     height_px: int, width_px: int, *, kind: str, seed: int, octaves: int, persistence: float
 ) -> Image:
-    """Return the noise that `add_noise` mixes in, (3, H, W) float32 on the CPU: about 0.5, clamped to 0..1.
+    """Return the noise that `add_noise` mixes in, (3, H, W) float32 0..1 on the CPU; the arguments are its."""
+    field = noise_field(height_px, width_px, seed, octaves if KINDS[kind] else 0, persistence)
+    field += 0.5
+    return from_pixels(clamp_pixels(field))
+
+
+def noise_field(height_px: int, width_px: int, seed: int, octaves: int, persistence: float) -> Field:
+    """Return (H, W, 3) float32 Gaussian noise about 0 with deviation 1/2.
 
     Args:
         height_px, width_px: size of the image.
-        kind, octaves, persistence: as in `add_noise`.
         seed: seed of torch's CPU generator, 0..2**64-1.
+        octaves: layers of hills, 0 = none.
+        persistence: strength of a layer relative to the one before.
     """
     generator = torch.Generator("cpu").manual_seed(seed)
     tall, wide = (max(BLOCK_PX, side - side % BLOCK_PX) for side in (height_px, width_px))
     planes = torch.randn((3, tall, wide), generator=generator).numpy()
-    hills = None
-    if KINDS[kind] and octaves > 0:
+    strength: Field | float = 0.5
+    if octaves > 0:
         hills = perlin_hills(tall, wide, octaves, persistence, generator)
-    field = np.empty((tall, wide, 3), np.float32)
-
-    def scale(band: slice) -> None:
-        strength: Field | float = 0.5
-        if hills is not None:
-            strength = hills[band]
-            strength += 1
-            strength *= 0.25
-        scaled = [np.multiply(plane[band], strength, out=plane[band]) for plane in planes]
-        mixed = np.asarray(cv2.merge(scaled, dst=field[band]))
-        mixed += 0.5
-        clamp_pixels(mixed)
-
-    in_bands(scale, tall, wide)
+        hills += 1
+        hills *= 0.25
+        strength = hills
+    planes *= strength
+    field = cv2.merge(list(planes))
     if (tall, wide) == (height_px, width_px):
-        return from_pixels(field)
+        return field
     rows = np.arange(height_px) * tall // height_px
     columns = np.arange(width_px) * wide // width_px
-    return from_pixels(field[rows[:, None], columns])
+    return field[rows[:, None], columns]
 
 
 def perlin_hills(
