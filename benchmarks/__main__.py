@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.rows import table
+from deforum_helpers.core.library_environment import let_waiting_threads_sleep
 
 MODULES = {
     "schedules": "benchmarks.schedules",
@@ -76,6 +77,7 @@ def run(names: Sequence[str]) -> int:
 
 def main() -> int:
     """Run the command line; return 1 if a limit was exceeded, else 0."""
+    let_waiting_threads_sleep()  # as the programs do that are measured
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "rows",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deforum_helpers.core.errors import ModelError
+from deforum_helpers.core.library_environment import collection_paused
 from deforum_helpers.core.registry import choose
 from deforum_helpers.engines import messages
 from deforum_helpers.engines.memory import AUTO
@@ -46,4 +47,5 @@ def make_engine(
         raise ModelError(messages.CHECKPOINT_REQUIRED(engine=name))
     assert engine.make is not None
     more = {"parts": parts, "offload": offload, "precision": precision} if engine.takes_checkpoint else {}
-    return engine.make(checkpoint, allow_download, device, **more)
+    with collection_paused():  # it imports torch
+        return engine.make(checkpoint, allow_download, device, **more)

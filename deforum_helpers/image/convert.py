@@ -70,9 +70,15 @@ def on_8_bit_grid(image: Image) -> Image:
     Args:
         image: (3, H, W) float32 RGB.
     """
-    if image.device.type == "cpu":
-        return from_bytes(to_bytes(image))
-    return (image * 255).round_().clamp_(0, 255).div_(255)
+    return rounded(image)[0]
+
+
+def rounded(image: Image) -> tuple[Image, HostCopy | None]:
+    """Return `on_8_bit_grid` of an image, and the 8-bit pixels that it was made from; on a GPU None."""
+    if image.device.type != "cpu":
+        return (image * 255).round_().clamp_(0, 255).div_(255), None
+    levels = to_bytes(image)
+    return from_bytes(levels), HostCopy(levels)
 
 
 def pixels(image: Image) -> Floats:

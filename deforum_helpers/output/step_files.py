@@ -91,7 +91,7 @@ def step_files(outcome: Outcome, plan: Plan, made_by: str) -> StepFiles:
     images = tuple(
         (
             frame.index,
-            begin_to_bytes(frame.image),
+            frame.levels or begin_to_bytes(frame.image),
             begin_depth_bytes(frame.depth, name) if frame.depth is not None else None,
         )
         for frame in outcome.frames

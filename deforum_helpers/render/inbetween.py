@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from deforum_helpers.image.convert import on_8_bit_grid
+from deforum_helpers.image.convert import on_8_bit_grid, rounded
 from deforum_helpers.image.crossfade import dissolve_blend, dissolve_order, sharp_blend
 from deforum_helpers.image.mask import blurred
 from deforum_helpers.image.types import Flow, Image
@@ -90,7 +90,7 @@ def finish_step(
     if work.image is None:
         raise AssertionError("the key frame has no image after its stages")
     count = key.stop - key.index
-    anchor = on_8_bit_grid(work.image)
+    anchor, anchor_levels = rounded(work.image)
     blend = _Blend(anchor, fading, None, work.motion, work.flow, anchor, fading, memory=work.memory)
     frames: list[Frame] = []
     for number, index in enumerate(range(key.index, key.stop), start=1):
@@ -105,14 +105,15 @@ def finish_step(
             image = _blended(blend, number / key.fade, sharp=context.plan.settings.cadence_blend == "sharp")
         if count > 1 or fades:
             image = context.restore_outside_mask(image, index, work.mask)
+        levels = anchor_levels if image is anchor else None
         if number == count and image is not anchor:
-            image = on_8_bit_grid(image)
+            image, levels = rounded(image)
         depth = (
             context.cached_depth.depth(image)
             if context.plan.settings.save_depth_maps and context.cached_depth
             else None
         )
-        frames.append(Frame(index, image, depth, work.extras if number == 1 else ()))
+        frames.append(Frame(index, image, depth, work.extras if number == 1 else (), levels))
     return StepFrames(tuple(frames), blend.video_flow, blend.unpainted)
 
 
@@ -204,6 +205,6 @@ def apply_dissolve(
         if share >= 1:
             return (*blended, *frames[len(blended) :]), None
         leaving = context.warp(leaving, frame.index)
-        image = on_8_bit_grid(dissolve_blend(leaving, frame.image, order, share))
-        blended.append(replace(frame, image=image))
+        image, levels = rounded(dissolve_blend(leaving, frame.image, order, share))
+        blended.append(replace(frame, image=image, levels=levels))
     return tuple(blended), on_8_bit_grid(leaving)

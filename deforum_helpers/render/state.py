@@ -20,6 +20,7 @@ from deforum_helpers.core.bounded_json import parse_json
 from deforum_helpers.core.errors import CheckpointError
 from deforum_helpers.image.color import ColorReference
 from deforum_helpers.image.convert import from_bytes, to_bytes
+from deforum_helpers.image.transfers import HostCopy
 from deforum_helpers.image.types import Depth, Flow, Image
 from deforum_helpers.render import messages
 from deforum_helpers.render.memory import SceneMemory
@@ -69,12 +70,14 @@ class Frame:
         image: (3, H, W) float32 RGB 0..1.
         depth: (H, W) its depth where depth maps are saved, else None.
         extras: intermediate images to save, each with a name.
+        levels: (H, W, 3) uint8, the image in 8 bits, where it was made from them; else None.
     """
 
     index: int
     image: Image
     depth: Depth | None = None
     extras: tuple[tuple[str, Image], ...] = ()
+    levels: HostCopy | None = None
 
 
 class _Withheld:

@@ -4,6 +4,7 @@ import gc
 import json
 import shutil
 import struct
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from deforum_helpers.core.errors import ModelError, SettingsError
+from deforum_helpers.core.library_environment import collection_paused
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.diffusion import loading
 from deforum_helpers.models.weights.checkpoints import describe_checkpoint
@@ -221,7 +223,7 @@ def test_no_garbage_is_collected_during_imports(
 def test_collection_is_left_off_where_it_was() -> None:
     gc.disable()
     try:
-        with loading.collection_paused():
+        with collection_paused():
             assert not gc.isenabled()
         assert not gc.isenabled()
     finally:
@@ -229,7 +231,21 @@ def test_collection_is_left_off_where_it_was() -> None:
 
 
 def test_collection_goes_on_after_a_failed_import() -> None:
-    with pytest.raises(ImportError), loading.collection_paused():
+    with pytest.raises(ImportError), collection_paused():
         raise ImportError
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
+
+
+def test_an_engine_is_made_without_collections() -> None:
+    """A process of its own, where making the engine imports torch."""
+    code = """
+import gc, sys
+from deforum_helpers.engines import make_engine
+gc.callbacks.append(lambda phase, about: print(phase))
+make_engine("null")
+gc.callbacks.clear()
+print("torch" in sys.modules)
+"""
+    command = [sys.executable, "-c", code]
+    assert subprocess.check_output(command, cwd=Path(__file__).parents[2], text=True).split() == ["True"]

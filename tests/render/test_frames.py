@@ -14,8 +14,11 @@ import torch
 from small_runs import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.core.progress import CancelToken
+from deforum_helpers.image.convert import to_bytes
 from deforum_helpers.image.types import Depth, Image
+from deforum_helpers.output import step_files as steps
 from deforum_helpers.output.frames import read_frame
+from deforum_helpers.pipeline import job as jobs
 from deforum_helpers.pipeline.job import RunResult, run_job
 
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}
@@ -53,6 +56,29 @@ def rendered(root: Path, engine: Any = None, depth: CountingDepth | None = None,
 
 def frames_of(result: RunResult) -> list[np.ndarray]:
     return [read_frame(path) for path in frame_files(result.outdir)]
+
+
+def test_8_bit_pixels_that_a_frame_carries_are_those_of_its_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carried: list[bool] = []
+
+    def checked(outcome: Any, *others: Any) -> Any:
+        for frame in outcome.frames:
+            carried.append(frame.levels is not None)
+            if frame.levels is not None:
+                np.testing.assert_array_equal(frame.levels.array(), to_bytes(frame.image))
+        return steps.step_files(outcome, *others)
+
+    monkeypatch.setattr(jobs, "step_files", checked)
+    dissolving = {
+        "prompt_transition": "dissolve",
+        "prompt_transition_frames": 6,
+        "prompts": {"0": "a", "4": "b"},
+    }
+    rendered(tmp_path, **PLAIN, **dissolving, diffusion_cadence=3, max_frames=14)
+    assert any(carried)
+    assert not all(carried)
 
 
 def test_a_group_fades_from_the_old_image_to_the_anchor(tmp_path: Path) -> None:

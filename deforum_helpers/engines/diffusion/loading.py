@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import re
 import warnings
@@ -16,6 +15,7 @@ import torch
 
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.files.regular import is_regular
+from deforum_helpers.core.library_environment import collection_paused
 from deforum_helpers.engines import messages
 from deforum_helpers.engines.diffusion.autoencoder import Autoencoder, autoencoder_of
 from deforum_helpers.engines.diffusion.clip_text import ClipText, T5Text
@@ -366,26 +366,6 @@ def dtype_argument(library: str) -> str:
 
     major, minor = (int(number) for number in transformers.__version__.split(".")[:2])
     return "dtype" if (major, minor) >= (4, 56) else "torch_dtype"
-
-
-@contextmanager
-def collection_paused() -> Iterator[None]:
-    """Pause Python's garbage collection while libraries are imported.
-
-    An import makes up to a million objects, which all stay; a fifth of its time goes into looking through them.
-    """
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        if not gc.get_freeze_count():
-            # Moves the new objects to the oldest generation, which the next collection leaves alone.
-            gc.freeze()
-            gc.unfreeze()
-        gc.enable()
 
 
 @contextmanager
