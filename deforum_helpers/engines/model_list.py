@@ -88,8 +88,6 @@ _PARTS = (
 _PATCHED_BY_CONFIGURATION: frozenset[Kind] = frozenset(
     {"sd3", "sana", "sana-sprint", "pixart-sigma", "lumina2"}
 )
-# Names of the matrices that `stored_weights.quantize` brings to 8 bits: in numbered blocks, and no embeddings.
-_BLOCK_MATRIX = re.compile(r"\.\d+\.(?!.*embed\w*\.weight$).*weight$")
 # Channels of the first layers of networks in files, which have no configuration.
 _UNET, _VAE = {"block_out_channels": [320]}, {"block_out_channels": [128]}
 
@@ -270,6 +268,13 @@ def _component_header(folder: Path) -> dict[str, TensorHeader]:
     return {name: tensor for path in full or files for name, tensor in safetensors_header(path).items()}
 
 
+def _is_in_block(name: str) -> bool:
+    """Tell whether `stored_weights.quantize` brings a matrix to 8 bits: in numbered blocks, and no embedding."""
+    parts = name.split(".")
+    inside = any(part.isdecimal() for part in parts[1:-1])
+    return inside and parts[-1].endswith("weight") and "embed" not in parts[-2]
+
+
 @dataclass(frozen=True)
 class _Weights:
     """Bytes of tensors: all, the largest one, and what the largest matrix in 8 bits decodes to."""
@@ -286,7 +291,7 @@ class _Weights:
         eight_bits = {
             name: counts[name] + 4 * shape[0] * factors_of(shape[1])
             for name, shape in shapes.items()
-            if precision != "native" and len(shape) == 2 and _BLOCK_MATRIX.search(name)
+            if precision != "native" and len(shape) == 2 and _is_in_block(name)
         }
         sizes = [eight_bits.get(name, value * count) for name, count in counts.items()]
         decoded = (counts[name] * (4 + value) for name in eight_bits)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from deforum_helpers.core.errors import DeforumError
@@ -63,4 +62,5 @@ def nvenc_fault(ffmpeg: str, width: int, height: int, crf: int, preset: str) -> 
         return None
     # The first line names the cause, such as a missing driver; those after it follow from it.
     lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {done.returncode}"]
-    return re.sub(r"^\[[^]]*\] ", "", lines[0])[:300]
+    part, _, cause = lines[0].partition("] ")
+    return (cause if part.startswith("[") and cause else lines[0])[:300]

@@ -13,6 +13,7 @@ from deforum_helpers.engines.names import split_sampler
 from deforum_helpers.image.files import LARGEST_PIXELS, check_image_file
 from deforum_helpers.models import flow, interpolation, segmentation, upscaling
 from deforum_helpers.models.depth import available_families, depth_name, second_family, serve
+from deforum_helpers.models.upscaling import available
 from deforum_helpers.models.weights.checkpoints import LORA_FOLDER
 from deforum_helpers.pipeline import messages
 from deforum_helpers.pipeline.host_facts import ControlNetFacts, HostFacts
@@ -220,8 +221,8 @@ def missing_networks() -> dict[str, str]:
         for name in interpolation.ENGINES
     }
     models = {
-        f"r_upscale_model {model}": upscaling.missing_feature(model, f"x{upscaling.factors(model)[-1]}")
-        for model in upscaling.names()
+        f"r_upscale_model {model}": available.missing_feature(model, f"x{available.factors(model)[-1]}")
+        for model in available.names()
     }
     return {feature: reason for feature, reason in (engines | models).items() if reason}
 
@@ -444,7 +445,7 @@ def _upscaling_problems(settings: Settings) -> Iterator[Problem]:
         allowed = f"frames of at most {LARGEST_PIXELS // 1_000_000} million pixels"
         message = messages.UPSCALED_TOO_LARGE(factor=factor, size=size, allowed=allowed)
         yield Problem(message, "r_upscale_factor", found=factor, allowed=allowed)
-    if times in upscaling.factors(model) and (missing := upscaling.missing_feature(model, factor)):
+    if times in available.factors(model) and (missing := available.missing_feature(model, factor)):
         message = messages.FEATURE_UNAVAILABLE(setting="r_upscale_model", reason=missing)
         yield Problem(message, "r_upscale_model", found=model, allowed="Lanczos")
 

@@ -15,6 +15,7 @@ from deforum_helpers.image.files import LARGEST_PIXELS, check_image_file
 from deforum_helpers.models import interpolation, upscaling
 from deforum_helpers.models.depth import depth_name
 from deforum_helpers.models.segmentation.anime import missing_feature as missing_finder
+from deforum_helpers.models.upscaling import available
 from deforum_helpers.tools import messages
 from deforum_helpers.tools.arguments import (
     DEPTH_RANGES,
@@ -117,17 +118,17 @@ def check_upscaling(model: str, factor: str) -> None:
     Raises:
         SettingsError: the model is unknown or unavailable, or lacks the factor.
     """
-    factors = [f"x{times}" for times in upscaling.factors(model)]
+    factors = [f"x{times}" for times in available.factors(model)]
     problem = None
     if not factors:
-        allowed = ", ".join(upscaling.names())
+        allowed = ", ".join(available.names())
         message = messages.ARGUMENT_VALUE(name="model", found=model, allowed=f"one of: {allowed}")
         problem = Problem(message, "model", found=model[:80], allowed=allowed)
     elif factor not in factors:
         allowed = ", ".join(factors)
         message = messages.FACTOR_OF_MODEL(factor=factor, model=model, allowed=allowed)
         problem = Problem(message, "factor", found=factor[:80], allowed=allowed)
-    elif missing := upscaling.missing_feature(model, factor):
+    elif missing := available.missing_feature(model, factor):
         message = messages.FEATURE_MISSING(name="model", found=model, why=missing)
         problem = Problem(message, "model", found=model, allowed="Lanczos")
     if problem is not None:

@@ -32,7 +32,7 @@ def upscale_video(
     Args:
         path: the video.
         work: context of the tool.
-        model: one of `upscaling.names`.
+        model: one of `available.names`.
         factor: "x2", "x3" or "x4", one of the model's factors.
         keep_imgs: whether the images are kept.
 

@@ -18,7 +18,7 @@ from deforum_helpers.controlnet.model_files import control_folders, control_name
 from deforum_helpers.controlnet.units import MODULES
 from deforum_helpers.core.errors import DeforumError, MissingFeature
 from deforum_helpers.media.ffmpeg import find_ffmpeg
-from deforum_helpers.models import upscaling
+from deforum_helpers.models.upscaling import available
 from deforum_helpers.pipeline.host_facts import ControlNetFacts, HostFacts
 from deforum_helpers.settings import FIELDS, FieldInfo, defaults
 from deforum_helpers.settings.files import RepeatingObject, json_object
@@ -215,7 +215,7 @@ def host_choices(name: str, facts: HostFacts) -> tuple[str, ...]:
     if name == "scheduler":
         return facts.schedulers
     if name == "r_upscale_model":
-        return upscaling.names()
+        return available.names()
     if _UNIT_FIELD.fullmatch(name):
         found = available_controlnet(facts)
         listed = found.modules if name.endswith("module") else found.models

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from deforum_helpers.models import upscaling as upscalers
+from deforum_helpers.models.upscaling import available
 from deforum_helpers.ui import compat
 from deforum_helpers.ui.controls import NAMES, OptionRow
 from deforum_helpers.ui.tool_answers import (
@@ -68,7 +68,7 @@ def upscaling(uploads: Uploads) -> tuple[ToolComponents, ...]:
     """Make the tab Video Upscaling."""
     box, facts = _video_box("Video to upscale", "deforum_tool_upscale_film", uploads)
     present = [
-        replace(row, choices=upscalers.names()) if row.name == "model" else row for row in UPSCALE_ROWS
+        replace(row, choices=available.names()) if row.name == "model" else row for row in UPSCALE_ROWS
     ]
     options = _rows(present, "upscale")
     button = _button("*Upscale uploaded video*", "upscale")

@@ -418,14 +418,14 @@ def problems_of(tmp_path: Path, **changes: Any) -> list[str]:
 def test_what_cannot_be_had_is_told_before_the_first_frame(
     tmp_path: Path, changes: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deforum_helpers.models.upscaling.PACKAGE", "no_such_package")
+    monkeypatch.setattr("deforum_helpers.models.upscaling.available.PACKAGE", "no_such_package")
     (message,) = problems_of(tmp_path, **changes)
     assert said in message
     assert not (tmp_path / "out").exists()
 
 
 def test_what_the_machine_lacks_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deforum_helpers.models.upscaling.PACKAGE", "no_such_package")
+    monkeypatch.setattr("deforum_helpers.models.upscaling.available.PACKAGE", "no_such_package")
     blending(tmp_path / "models" / "rife-v4.6")
     assert list(missing_networks()) == [
         "frame_interpolation_engine FILM",
@@ -514,7 +514,7 @@ def test_several_workers_make_the_videos_of_one(tmp_path: Path) -> None:
 
 
 def test_a_file_upscales_the_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deforum_helpers.models.upscaling.find_spec", lambda name: None)
+    monkeypatch.setattr("deforum_helpers.models.upscaling.available.find_spec", lambda name: None)
     folder = tmp_path / "models" / "upscalers"
     folder.mkdir(parents=True)
     changes = {"r_upscale_video": True, "r_upscale_model": "4x.safetensors", "r_upscale_factor": "x3"}
@@ -525,7 +525,7 @@ def test_a_file_upscales_the_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "pip install spandrel" in message
     assert "r_upscale_model 4x.safetensors" in missing_networks()
     monkeypatch.setitem(sys.modules, "spandrel", fake_spandrel.module())
-    monkeypatch.setattr("deforum_helpers.models.upscaling.find_spec", lambda name: object())
+    monkeypatch.setattr("deforum_helpers.models.upscaling.available.find_spec", lambda name: object())
     result = rendered(job(tmp_path, **changes))
     assert f"{STEM}_Upscaled_x3.mp4" in names(result.outdir)
     larger, frame = (

@@ -50,7 +50,7 @@ def test_a_video_becomes_another(
 ) -> None:
     monkeypatch.setenv("DEFORUM_MODELS", str(tmp_path))
     monkeypatch.setitem(sys.modules, "spandrel", fake_spandrel.module())
-    monkeypatch.setattr("deforum_helpers.models.upscaling.find_spec", lambda name: object())
+    monkeypatch.setattr("deforum_helpers.models.upscaling.available.find_spec", lambda name: object())
     (tmp_path / "upscalers").mkdir()
     torch.save(fake_spandrel.weights(4), tmp_path / "upscalers" / "4x.pth")
     out = tmp_path / "out"

@@ -20,14 +20,13 @@ from deforum_helpers.image.files import LARGEST_PIXELS
 from deforum_helpers.image.types import Image
 from deforum_helpers.models import messages
 from deforum_helpers.models.devices import is_out_of_memory, network_dtype, release_unused
-from deforum_helpers.models.upscaling import (
-    FACTORS,
+from deforum_helpers.models.upscaling import FACTORS, times_larger
+from deforum_helpers.models.upscaling.available import (
     INSTALL_SPANDREL,
     architecture,
     missing_feature,
     names,
     network,
-    times_larger,
     upscaler_files,
 )
 from deforum_helpers.models.weights.ncnn import Check, read_graph, unchecked
@@ -58,7 +57,7 @@ def make_upscaler(
     """Return the upscaler that settings name.
 
     Args:
-        model: of `upscaling.names`.
+        model: of `available.names`.
         factor: "x2", "x3" or "x4", one that the model has.
         device: where networks run.
         check: called between layers; an exception from it ends the run.

@@ -15,8 +15,14 @@ from safetensors.torch import save_file
 
 from deforum_helpers.core.errors import Cancelled, MissingFeature, ModelError
 from deforum_helpers.core.registry import UnknownName
-from deforum_helpers.models import upscaling
-from deforum_helpers.models.upscaling import architecture, factors, missing_feature, names, upscaler_files
+from deforum_helpers.models.upscaling import FACTORS, available
+from deforum_helpers.models.upscaling.available import (
+    architecture,
+    factors,
+    missing_feature,
+    names,
+    upscaler_files,
+)
 from deforum_helpers.models.upscaling.models import NetworkUpscaler, SpandrelNetwork, make_upscaler
 from deforum_helpers.models.weights.ncnn import unchecked
 from tests.models.upscaling import fake_spandrel
@@ -36,14 +42,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def spandrel(monkeypatch: pytest.MonkeyPatch) -> Any:
     module = fake_spandrel.module()
     monkeypatch.setitem(sys.modules, "spandrel", module)
-    monkeypatch.setattr(upscaling, "find_spec", lambda name: object())
+    monkeypatch.setattr(available, "find_spec", lambda name: object())
     return module
 
 
 @pytest.fixture
 def without_spandrel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "spandrel", None)
-    monkeypatch.setattr(upscaling, "find_spec", lambda name: None)
+    monkeypatch.setattr(available, "find_spec", lambda name: None)
 
 
 def enlarged(image: torch.Tensor, scale: int) -> torch.Tensor:
@@ -62,7 +68,7 @@ def test_files_are_found_in_the_folders_of_all_programs(folder: Path) -> None:
     (others[2] / "c.pth").write_bytes(b"4")
     (folder / "notes.txt").write_text("")
     (folder / "d.pth").mkdir()
-    assert names() == (*upscaling.FACTORS, "a.pth", "b.safetensors", "c.pth")
+    assert names() == (*FACTORS, "a.pth", "b.safetensors", "c.pth")
     assert upscaler_files()["a.pth"] == folder / "a.pth"
     assert factors("b.safetensors") == (2, 3, 4)
     assert factors("waifu2x") == ()

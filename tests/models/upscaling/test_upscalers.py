@@ -7,8 +7,8 @@ import torch
 
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.registry import UnknownName
-from deforum_helpers.models import upscaling
-from deforum_helpers.models.upscaling import FACTORS, folder_name, missing_feature, video_name
+from deforum_helpers.models.upscaling import FACTORS, available, folder_name, video_name
+from deforum_helpers.models.upscaling.available import missing_feature
 from deforum_helpers.models.upscaling.models import NetworkUpscaler, make_upscaler
 from deforum_helpers.models.weights.ncnn import read_graph
 from tests.models.weights.networks import enlarging
@@ -18,7 +18,7 @@ from tests.refusals import refuses
 @pytest.fixture(autouse=True)
 def _models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEFORUM_MODELS", str(tmp_path))
-    monkeypatch.setattr(upscaling, "PACKAGE", "no_such_package")
+    monkeypatch.setattr(available, "PACKAGE", "no_such_package")
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4])
@@ -50,7 +50,7 @@ def test_weights_of_the_installed_package_are_used(tmp_path: Path, monkeypatch: 
     enlarging(package / "models", "realesrgan-x4plus", 4)
     (package / "__init__.py").write_text("raise RuntimeError('it must not be imported')")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    monkeypatch.setattr(upscaling, "PACKAGE", "weights_of_ours")
+    monkeypatch.setattr(available, "PACKAGE", "weights_of_ours")
     assert missing_feature("realesrgan-x4plus", "x4") is None
 
 
