@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from threading import get_ident
 from typing import Any
 
 import diffusers
@@ -53,12 +54,12 @@ def there_and_back(network: Any) -> torch.Tensor:
 
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[Any], torch.Tensor], int]] = {
-    "unet": (unet, predicted, 4),
+    "unet": (unet, predicted, 5),
     "vae": (vae, there_and_back, 3),
     # What these layers do not know stays as diffusers computes it.
-    "unet of linear projections": (lambda: unet(use_linear_projection=True), predicted, 3),
-    "unet of scaled times": (lambda: unet(resnet_time_scale_shift="scale_shift"), predicted, 3),
-    "unet of halved outputs": (lambda: unet(mid_block_scale_factor=2.0), predicted, 4),
+    "unet of linear projections": (lambda: unet(use_linear_projection=True), predicted, 4),
+    "unet of scaled times": (lambda: unet(resnet_time_scale_shift="scale_shift"), predicted, 4),
+    "unet of halved outputs": (lambda: unet(mid_block_scale_factor=2.0), predicted, 5),
 }
 
 
@@ -75,6 +76,49 @@ def test_networks_compute_the_same(name: str, dtype: torch.dtype, share: float) 
     kinds = {type(layer) for layer in network.modules() if "cpu_layers" in type(layer).__module__}
     assert len(kinds) == lean_kinds
     assert float((found - expected).abs().max()) <= share * float(expected.abs().max())
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+class TestSamplesAtTheSameTime:
+    def inputs(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        text = torch.randn(3, 5, 8, generator=torch.Generator().manual_seed(2))
+        return channels_last(3, 4, 12, 20), torch.tensor([300.0, 20.0, 800.0]), text
+
+    def test_each_sample_has_its_own_time_and_text(self) -> None:
+        network, inputs, seen = unet(), self.inputs(), set()
+        use_lean_layers(network, torch.float32)
+        network.conv_in.register_forward_hook(lambda *_: seen.add((get_ident(), torch.get_num_threads())))
+        with torch.inference_mode():
+            together = network(*inputs, return_dict=False)[0]
+            assert len(seen) == 2
+            assert {threads for _, threads in seen} == {1}
+            alone = [
+                network(*(rows[i : i + 1] for rows in inputs), return_dict=False)[0]
+                for i in range(len(together))
+            ]
+        torch.testing.assert_close(together, torch.cat(alone))
+        assert torch.get_num_threads() == 2
+
+    def test_an_error_in_one_sample_is_raised_after_all_have_ended(self) -> None:
+        network = unet()
+        use_lean_layers(network, torch.float32)
+
+        def fail(_layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            if len(inputs[0]) == 1:
+                raise ValueError("one sample")
+
+        network.conv_in.register_forward_pre_hook(fail)
+        with torch.inference_mode(), pytest.raises(ValueError, match="one sample"):
+            network(*self.inputs(), return_dict=False)
+        assert torch.get_num_threads() == 2
 
 
 def test_kernel_that_doubles() -> None:

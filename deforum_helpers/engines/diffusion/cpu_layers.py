@@ -1,13 +1,16 @@
 """Layers of Stable Diffusion's U-Nets and VAEs in the forms that a CPU computes fastest.
 
 diffusers writes them for GPUs. On a CPU, a pass over memory costs as much as a small convolution. These layers work in
-place, keep one memory layout, and convolve upsampled images without repeating their pixels. Where the CPU multiplies
-bfloat16 in hardware, most products are in bfloat16 and the activations between them in float32, because products of
-the attention and sums in bfloat16 would change the image. The decoder of a VAE is in bfloat16 throughout.
+place, keep one memory layout, and convolve upsampled images without repeating their pixels. The samples of a batch are
+evaluated at the same time, since threads that share one small layer mostly wait for each other. Where the CPU
+multiplies bfloat16 in hardware, most products are in bfloat16 and the activations between them in float32, because
+products of the attention and sums in bfloat16 would change the image. The decoder of a VAE is in bfloat16 throughout.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 from typing import Any
 
 import torch
@@ -16,6 +19,7 @@ from diffusers.models.attention import FeedForward
 from diffusers.models.autoencoders.vae import Decoder
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.models.upsampling import Upsample2D
 from torch import nn
 
@@ -31,7 +35,9 @@ class LeanResnetBlock(ResnetBlock2D):
         if temb is not None:
             hidden = hidden.add_(self.time_emb_proj(F.silu(temb)).to(hidden.dtype)[:, :, None, None])
         hidden = self.conv2(F.silu(self.norm2(hidden), inplace=True)).to(input_tensor.dtype)
-        return hidden.add_(input_tensor if self.conv_shortcut is None else self.conv_shortcut(input_tensor))
+        return hidden.add_(
+            input_tensor if self.conv_shortcut is None else pointwise(self.conv_shortcut, input_tensor)
+        )
 
     @staticmethod
     def replaces(block: Any) -> bool:
@@ -45,6 +51,16 @@ class LeanResnetBlock(ResnetBlock2D):
         """Compute the convolutions in `dtype`."""
         for layer in (self.conv1, self.conv2):
             layer.to(dtype)
+
+
+def pointwise(conv: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+    """Return a convolution of single pixels, (B, C, h, w) -> (B, C', h, w), as the product that it is."""
+    if (
+        type(conv) is not nn.Conv2d or conv.kernel_size != (1, 1) or conv.padding != (0, 0)
+    ):  # or a LoRA's layer
+        found: torch.Tensor = conv(pixels)
+        return found
+    return F.linear(pixels.permute(0, 2, 3, 1), conv.weight.flatten(1), conv.bias).permute(0, 3, 1, 2)
 
 
 class LeanUpsample(Upsample2D):
@@ -141,6 +157,59 @@ class LeanTransformer(Transformer2DModel):
         """Leave the attention in float32."""
 
 
+# Up to this size of a latent, to wake all threads for each layer of one sample takes longer than what they save.
+_SMALL_CELLS = 1024
+
+
+class LeanUNet(UNet2DConditionModel):
+    """A U-Net, (B, C, h, w) -> the same, that divides a batch among the threads instead of each layer's work."""
+
+    def forward(
+        self, sample: torch.Tensor, timestep: Any, encoder_hidden_states: torch.Tensor, **kwargs: Any
+    ) -> Any:
+        threads = torch.get_num_threads()
+        others = [value for name, value in kwargs.items() if name != "return_dict"]
+        if kwargs.get("return_dict", True) or any(value is not None for value in others) or threads == 1:
+            return super().forward(sample, timestep, encoder_hidden_states, **kwargs)
+        workers = min(len(sample), threads)
+        is_small = sample.shape[2] * sample.shape[3] <= _SMALL_CELLS
+        share = threads // max(workers, 2 if is_small else 1)
+        times = torch.as_tensor(timestep, device=sample.device).expand(len(sample))
+        parts = zip(
+            *(rows.tensor_split(workers) for rows in (sample, times, encoder_hidden_states)), strict=True
+        )
+        is_inference = torch.is_inference_mode_enabled()
+
+        def predicted(part: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> torch.Tensor:
+            torch.set_num_threads(share)
+            with torch.inference_mode(is_inference):
+                found: torch.Tensor = super(LeanUNet, self).forward(*part, return_dict=False)[0]
+            return found
+
+        first, *rest = parts
+        waiting = [_samples_pool().submit(predicted, part) for part in rest]
+        try:
+            found = predicted(first)
+        finally:
+            wait(waiting)
+            torch.set_num_threads(threads)
+        return (torch.cat((found, *(one.result() for one in waiting))),)
+
+    @staticmethod
+    def replaces(network: Any) -> bool:
+        """Return whether this class computes the same as `network`."""
+        return True
+
+    def prepare(self, dtype: torch.dtype) -> None:
+        """Leave the layers that are not listed here as they are."""
+
+
+@cache
+def _samples_pool() -> ThreadPoolExecutor:
+    """Return threads that outlive an evaluation, since the memory that libraries keep for a thread does, too."""
+    return ThreadPoolExecutor(thread_name_prefix="samples")
+
+
 class LeanDecoder(Decoder):
     """The decoder of a VAE, in one dtype; its errors stay as small as they are, since no sampling follows."""
 
@@ -163,6 +232,7 @@ _LEAN: dict[type, Any] = {
     Upsample2D: LeanUpsample,
     FeedForward: LeanFeedForward,
     Transformer2DModel: LeanTransformer,
+    UNet2DConditionModel: LeanUNet,
     Decoder: LeanDecoder,
 }
 
