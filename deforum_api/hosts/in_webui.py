@@ -35,7 +35,7 @@ from deforum_helpers.output.runs import remove_unused_claims
 from deforum_helpers.pipeline.prepare import Prepared
 from deforum_helpers.tools.prepare import PreparedTool
 from deforum_helpers.webui import pages
-from deforum_helpers.webui.facts import data_folder, host_facts, output_folders
+from deforum_helpers.webui.facts import data_folder, device_name, host_facts, output_folders
 from deforum_helpers.webui.host_modules import flag
 from deforum_helpers.webui.pages import message_tab, on_app_created, stop_watching
 
@@ -143,18 +143,12 @@ def host_queue() -> JobQueue:
         store=store,
         limits=limits,
         roots=_roots,
-        executor=LocalExecutor(_device, memory=device_memory),
+        executor=LocalExecutor(device_name, memory=device_memory),
         webhooks=webhooks,
         uploads=uploads,
     )
     threading.Thread(target=_park_at_exit, args=(queue,), name="deforum-exit").start()
     return queue
-
-
-def _device() -> str:
-    from deforum_helpers.webui.engine import host_device
-
-    return str(host_device())
 
 
 def _roots() -> tuple[Path, Path]:

@@ -44,8 +44,6 @@ def _fetcher() -> Fetcher:
 
 def host_facts() -> HostFacts:
     """Return the current facts."""
-    from modules import devices
-
     root, images_folder = output_folders()
     return HostFacts(
         name=host_name(),
@@ -57,12 +55,19 @@ def host_facts() -> HostFacts:
         checkpoints=_checkpoints(),
         vaes=_vaes(),
         options=replace(host_options(), outdir_samples=images_folder),
-        device=str(devices.get_optimal_device()),
+        device=device_name(),
         controlnet=controlnet_facts(),
         lacks=missing_features(),
         fetcher=_fetcher(),
         wildcard_folders=_wildcard_folders(),
     )
+
+
+def device_name() -> str:
+    """Return the device that the host generates on, such as "cuda:0" or "mps"; imports no torch."""
+    from modules import devices
+
+    return str(devices.get_optimal_device())
 
 
 def _wildcard_folders() -> tuple[Path, ...]:
