@@ -139,7 +139,7 @@ class ModelRow:
         make: makes the model on a device; tiny if asked.
         settings: beside `COMMON`.
         side_px: side of the frames.
-        bar_ms: limit of a frame, None = there is none.
+        bar_ms: limit of a frame, or None for information only.
         frames: frames that are timed.
         precision: of the model's weights, one of `memory.PRECISION_CHOICES`.
     """

@@ -1,4 +1,4 @@
-"""Job stores: their interface, a store in memory, and the changes to records that listeners are told of."""
+"""Job stores: their interface, a store in memory, and the record changes that they report to listeners."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
+from threading import Barrier
 from typing import Any
 
 import torch
@@ -181,19 +182,14 @@ class LeanUNet(UNet2DConditionModel):
         is_inference = torch.is_inference_mode_enabled()
 
         def predicted(part: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> torch.Tensor:
-            torch.set_num_threads(share)
             with torch.inference_mode(is_inference):
                 found: torch.Tensor = super(LeanUNet, self).forward(*part, return_dict=False)[0]
             return found
 
-        first, *rest = parts
-        waiting = [_samples_pool().submit(predicted, part) for part in rest]
-        try:
-            found = predicted(first)
-        finally:
-            wait(waiting)
-            torch.set_num_threads(threads)
-        return (torch.cat((found, *(one.result() for one in waiting))),)
+        pool = _threads_with(share, workers)
+        evaluated = [pool.submit(predicted, part) for part in parts]
+        wait(evaluated)
+        return (torch.cat([one.result() for one in evaluated]),)
 
     @staticmethod
     def replaces(network: Any) -> bool:
@@ -205,9 +201,25 @@ class LeanUNet(UNet2DConditionModel):
 
 
 @cache
-def _samples_pool() -> ThreadPoolExecutor:
-    """Return threads that outlive an evaluation, since the memory that libraries keep for a thread does, too."""
-    return ThreadPoolExecutor(thread_name_prefix="samples")
+def _threads_with(share: int, workers: int) -> ThreadPoolExecutor:
+    """Return `workers` threads, each of which computes a layer on `share` threads; they are kept for all evaluations.
+
+    A thread of torch begins with the number that any thread has set last, so all are started before the caller's
+    number is set again: threads that others start are to begin with that.
+    """
+    threads, begun = torch.get_num_threads(), Barrier(workers + 1)
+
+    def begin() -> None:
+        torch.set_num_threads(share)
+        torch.get_num_threads()  # by which torch takes the number as this thread's own
+        begun.wait()
+
+    pool = ThreadPoolExecutor(workers, "samples", begin)
+    for _ in range(workers):
+        pool.submit(int)
+    begun.wait()
+    torch.set_num_threads(threads)
+    return pool
 
 
 class LeanDecoder(Decoder):
