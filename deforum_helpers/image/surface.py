@@ -10,8 +10,10 @@ The same code runs on numpy on the CPU and on torch on any device; `np` is eithe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +21,7 @@ import numpy
 import torch
 
 from deforum_helpers.camera.projection import View
+from deforum_helpers.image.bands import in_bands
 from deforum_helpers.image.types import Depth
 
 # numpy arrays or torch tensors
@@ -50,6 +53,22 @@ def as_float32(values: Array, np: ModuleType) -> Array:
     return numpy.ascontiguousarray(values, numpy.float32) if np is numpy else values.float().contiguous()
 
 
+# The planes of facets: position in the view; the inverse of the first-order map there, row by row, zero where the facet
+# is invisible; weight and inverse depth with their slopes, which give its depth.
+FACET = (
+    "x",
+    "y",
+    "u_x",
+    "u_y",
+    "v_x",
+    "v_y",
+    "weight",
+    "weight_u",
+    "weight_v",
+    "inverse",
+    "inverse_u",
+    "inverse_v",
+)
 Facets = Mapping[str, Array]
 
 # A step of inverse depth tears the surface if it exceeds this share of the nearer pixel's, and this multiple of the
@@ -62,6 +81,9 @@ LARGEST_FACET_PX = 64.0
 NEAREST = 1e-4
 CANDIDATES_AT_ONCE = 4_000_000
 NOTHING = 2**63 - 1
+# Rows on each side by which depth edges and slopes follow from their neighbors.
+EDGE_MARGIN_PX = 3
+BAND_PX = 32768
 
 
 @dataclass(frozen=True)
@@ -106,94 +128,167 @@ def project_surface(depth: Depth, view: View, size_px: tuple[int, int] | None = 
 def far_edges(depth: numpy.ndarray) -> numpy.ndarray:
     """Return the pixels of (H, W) float32 `depth` on the far side of a depth edge, (H, W) bool."""
     inverse = 1 / depth.clip(NEAREST, 1 / NEAREST)
-    return numpy.asarray(_slopes(inverse, numpy)[3] | _slopes(inverse.T, numpy)[3].T)
+    return numpy.asarray(_slopes(inverse, 1, numpy).far | _slopes(inverse, 0, numpy).far)
 
 
 def _seen(depth: Array, view: View, size_px: tuple[int, int], np: ModuleType) -> tuple[Array, ...]:
-    width_px, height_px = size_px
-    inverse = 1 / depth.clip(NEAREST, 1 / NEAREST)
-    slope_x, left, right, far_x, near_x = _slopes(inverse, np)
-    slope_y, top, bottom, far_y, near_y = (plane.T for plane in _slopes(inverse.T, np))
-    facets = _facets(inverse, slope_x, slope_y, view, np)
-    facets = {name: plane.reshape(-1) for name, plane in facets.items()}
-    sides = tuple(plane.reshape(-1) for plane in (left, right, top, bottom))
-    best = _nearest(facets, sides, width_px, height_px, np)
-    shown = best != NOTHING
-    source = np.where(shown, best & 0xFFFFFFFF, 0 * best)
-    target_x, target_y = ramp(inverse, width_px, np), ramp(inverse, height_px, np)
-    du, dv = (
-        plane.reshape(-1)
-        for plane in _place(facets, source.reshape(height_px, width_px), target_x[None], target_y[:, None])
-    )
-    x = as_float32(source % depth.shape[1], np) + du
-    y = as_float32(source // depth.shape[1], np) + dv
-    z = np.where(shown, _depth_at(facets, source, du, dv), 0 * du + numpy.inf)
-    x, y, z, shown = (plane.reshape(height_px, width_px) for plane in (x, y, z, shown))
-    x, y, z, shown = _closed(x, y, z, shown, np)
-    # Where two facets of one surface meet, either may cover the pixel; the nearest source pixel decides its side.
-    line = as_int64(np.round(y).clip(0, depth.shape[0] - 1), np)
-    column = as_int64(np.round(x).clip(0, depth.shape[1] - 1), np)
-    behind, before = (shown & side[line, column] for side in (far_x | far_y, near_x | near_y))
-    return as_float32(x, np), as_float32(y, np), as_float32(z, np), ~shown, behind, before
+    """Return the planes of `SurfaceView`.
 
-
-def _slopes(inverse: Array, np: ModuleType) -> tuple[Array, ...]:
-    """Return the slope of inverse depth along each row, per pixel, from the neighbors on the same surface.
-
-    Returns:
-        (H, W) planes: slope; whether the surface continues to the left, and to the right, as floats; whether the pixel
-        is on the far, and on the near side of a depth edge, as bools.
+    Facets of all rows meet in `nearest`, which holds for each target pixel the facet nearest to the camera: its depth
+    in the upper bits, its number in the lower ones.
     """
-    step = inverse[:, 1:] - inverse[:, :-1]
+    (width_px, height_px), source_width_px = size_px, depth.shape[1]
+    inverse = 1 / depth.clip(NEAREST, 1 / NEAREST)
+    facets = {name: np.empty_like(inverse) for name in FACET}
+    far, near = inverse != inverse, inverse != inverse
+    nearest = as_int64(ramp(inverse, height_px * width_px, np), np) * 0 + NOTHING
+    writing = Lock()
+
+    def lay(rows: slice) -> None:
+        """Lay the facets of `rows` of the depth over the target pixels."""
+        around = slice(max(rows.start - EDGE_MARGIN_PX, 0), rows.stop + EDGE_MARGIN_PX)
+        along_x = _slopes(inverse[rows], 1, np)
+        along_y = _slopes(inverse[around], 0, np).rows(rows.start - around.start, rows.stop - around.start)
+        here = _facets(inverse[rows], rows.start, along_x, along_y, view, np)
+        for name, plane in facets.items():
+            plane[rows] = here[name]
+        far[rows], near[rows] = along_x.far | along_y.far, along_x.near | along_y.near
+        for target, index, depth_there in _covered(here, size_px, np):
+            # Positive floats are ordered as their bits are, so one comparison settles depth, then the facet's number.
+            key = (as_int64(depth_there.view(np.int32), np) << 32) | (index + rows.start * source_width_px)
+            with writing:
+                if np is numpy:
+                    numpy.minimum.at(nearest, target, key)
+                else:
+                    nearest.scatter_reduce_(0, target, key, "amin")
+
+    _in_bands(lay, depth.shape, np)
+    nearest = nearest.reshape(height_px, width_px)
+    shown = nearest != NOTHING
+    columns, lines = ramp(inverse, width_px, np)[None, :], ramp(inverse, height_px, np)[:, None]
+    x, y, z = (0 * lines + 0 * columns for _ in range(3))
+
+    def look(rows: slice) -> None:
+        """Find what `rows` of the view show."""
+        source = np.where(shown[rows], nearest[rows] & 0xFFFFFFFF, 0)
+        facet = _taken(facets, FACET, source)
+        du, dv = _place(facet, columns, lines[rows])
+        line = source // source_width_px
+        x[rows] = as_float32(source - line * source_width_px, np) + du
+        y[rows] = as_float32(line, np) + dv
+        z[rows] = np.where(shown[rows], _depth_at(facet, du, dv), numpy.inf)
+
+    _in_bands(look, shown.shape, np)
+    _close(x, y, z, shown, np)
+    behind, before = ~shown, ~shown
+
+    def take_sides(rows: slice) -> None:
+        # Where two facets of one surface meet, either may cover the pixel; the nearest source pixel decides its side.
+        line = as_int64(np.round(y[rows]).clip(0, depth.shape[0] - 1), np)
+        column = as_int64(np.round(x[rows]).clip(0, source_width_px - 1), np)
+        source = line * source_width_px + column
+        behind[rows] = shown[rows] & far.reshape(-1).take(source)
+        before[rows] = shown[rows] & near.reshape(-1).take(source)
+
+    _in_bands(take_sides, shown.shape, np)
+    return x, y, z, ~shown, behind, before
+
+
+def _in_bands(work: Callable[[slice], None], shape: tuple[int, ...], np: ModuleType) -> None:
+    """Call `work` with bands of rows that fit into a processor's cache; torch takes all rows at once."""
+    if np is numpy:
+        in_bands(work, shape[0], shape[1], margin_px=EDGE_MARGIN_PX, band_px=BAND_PX)
+    else:
+        work(slice(0, shape[0]))
+
+
+@dataclass(frozen=True)
+class _Slopes:
+    """The surface along each row, or along each column, from the neighbors on the same surface; all (H, W).
+
+    Args:
+        slope: of inverse depth per pixel.
+        before, after: 1 where the surface continues to the pixel before, or after, otherwise 0; float32.
+        far, near: bool, pixels on the far, or on the near side of a depth edge.
+    """
+
+    slope: Array
+    before: Array
+    after: Array
+    far: Array
+    near: Array
+
+    def rows(self, first: int, stop: int) -> _Slopes:
+        planes = (self.slope, self.before, self.after, self.far, self.near)
+        return _Slopes(*(plane[first:stop] for plane in planes))
+
+
+def _slopes(inverse: Array, axis: int, np: ModuleType) -> _Slopes:
+    """Return the slopes of inverse depth along an axis."""
+
+    def part(plane: Array, first: int, stop: int | None = None) -> Array:
+        return plane[first:stop] if axis == 0 else plane[:, first:stop]
+
+    step = part(inverse, 1) - part(inverse, 0, -1)
     size = abs(step)
     usual = 0 * step
-    if step.shape[1] > 2:
+    if step.shape[axis] > 2:
         # Steps on both sides with the same sign; at the image's edges the single neighbor.
-        same = (step[:, 1:] * step[:, :-1] > 0) * 1.0
-        after, before = 0 * step, 0 * step
-        after[:, :-1] = size[:, 1:] * same
-        before[:, 1:] = size[:, :-1] * same
-        after[:, -1], before[:, 0] = before[:, -1], after[:, 0]
-        usual = np.minimum(after, before)
-    jumps = (size > TEARING_SHARE * np.maximum(inverse[:, 1:], inverse[:, :-1])) & (
-        size > TEARING_RATIO * usual
-    )
-    whole = np.where(jumps, 0 * step, 0 * step + 1)
-    left, right = 0 * inverse, 0 * inverse
-    left[:, 1:] = whole
-    right[:, :-1] = whole
-    slope = 0 * inverse
-    slope[:, 1:] += step * whole
-    slope[:, :-1] += step * whole
-    slope = slope / (left + right).clip(1, 2)
-    far, near = left != left, left != left
+        same = part(step, 1) * part(step, 0, -1) > 0
+        following, leading = 0 * step, 0 * step
+        part(following, 0, -1)[:] = np.where(same, part(size, 1), 0)
+        part(leading, 1)[:] = np.where(same, part(size, 0, -1), 0)
+        part(following, -1)[:] = part(leading, -1)
+        part(leading, 0, 1)[:] = part(following, 0, 1)
+        usual = np.minimum(following, leading)
+    larger = np.maximum(part(inverse, 1), part(inverse, 0, -1))
+    jumps = (size > TEARING_SHARE * larger) & (size > TEARING_RATIO * usual)
+    whole = as_float32(~jumps, np)
+    before, after, slope = 0 * inverse, 0 * inverse, 0 * inverse
+    part(before, 1)[:] = whole
+    part(after, 0, -1)[:] = whole
+    step_within = step * whole
+    for side in (part(slope, 1), part(slope, 0, -1)):
+        side += step_within
+    slope = slope / (before + after).clip(1, 2)
+    far, near = before != before, before != before
     rising, falling = jumps & (step > 0), jumps & (step < 0)
     for side, up, down in ((far, falling, rising), (near, rising, falling)):
         # Two pixels on each side: a surface that shrinks may skip one.
-        side[:, 1:] |= up
-        side[:, 2:] |= up[:, :-1]
-        side[:, :-1] |= down
-        side[:, :-2] |= down[:, 1:]
-    return slope, left, right, far, near
+        for pixels, edges in (
+            (part(side, 1), up),
+            (part(side, 2), part(up, 0, -1)),
+            (part(side, 0, -1), down),
+            (part(side, 0, -2), part(down, 1)),
+        ):
+            pixels |= edges
+    return _Slopes(slope, before, after, far, near)
 
 
-def _facets(inverse: Array, slope_x: Array, slope_y: Array, view: View, np: ModuleType) -> dict[str, Array]:
-    """Return the facet of each pixel: its position in the view; the inverse of the first-order map there, row by row,
-    zero where the facet is invisible; its half extents; weight and inverse depth with their slopes, which give its
-    depth.
+def _facets(
+    inverse: Array, first_row: int, along_x: _Slopes, along_y: _Slopes, view: View, np: ModuleType
+) -> dict[str, Array]:
+    """Return the facets of rows: the planes named in `FACET`, their reach in the view, and their ends in the image.
+
+    Args:
+        inverse: (h, W) inverse depth of the rows.
+        first_row: number of the first of them.
+        along_x, along_y: their slopes.
+        view: the move.
     """
     height_px, width_px = inverse.shape
-    columns, rows = ramp(inverse, width_px, np)[None, :], ramp(inverse, height_px, np)[:, None]
+    columns = ramp(inverse, width_px, np)[None, :]
+    rows = ramp(inverse, height_px, np)[:, None] + float(first_row)
     (x, x_u, x_v), (y, y_u, y_v), (w, w_u, w_v) = (
         (
             float(a) * columns + (float(b) * rows + float(c)) + float(t) * inverse,
-            float(a) + float(t) * slope_x,
-            float(b) + float(t) * slope_y,
+            float(a) + float(t) * along_x.slope,
+            float(b) + float(t) * along_y.slope,
         )
         for (a, b, c), t in zip(view.pixels, view.shift, strict=True)
     )
     seen = w * (1 / inverse) > NEAREST
-    safe = np.where(seen, w, 0 * w + 1)
+    safe = np.where(seen, w, 1)
     x, y = x / safe, y / safe
     x_u, x_v = (x_u - x * w_u) / safe, (x_v - x * w_v) / safe
     y_u, y_v = (y_u - y * w_u) / safe, (y_v - y * w_v) / safe
@@ -201,17 +296,13 @@ def _facets(inverse: Array, slope_x: Array, slope_y: Array, view: View, np: Modu
     # Only front faces are visible; a flip that mirrors the image exchanges the faces.
     facing = float(numpy.sign(numpy.linalg.det(view.pixels))) or 1.0
     seen = seen & (area * facing > 1e-6)
-    inv = np.where(seen, 1 / np.where(seen, area, 0 * area + 1), 0 * area)
+    inv = np.where(seen, 1 / np.where(seen, area, 1), 0)
     reach_x, reach_y = (
         (0.5 + SEAM_PX) * (abs(u) + abs(v)).clip(0, LARGEST_FACET_PX) for u, v in ((x_u, x_v), (y_u, y_v))
     )
-    unseen = 0 * x - 1e6
-    x, y = np.where(seen, x, unseen), np.where(seen, y, unseen)
     return {
-        "x": x,
-        "y": y,
-        "reach_x": reach_x,
-        "reach_y": reach_y,
+        "x": np.where(seen, x, -1e6),
+        "y": np.where(seen, y, -1e6),
         "u_x": y_v * inv,
         "u_y": -x_v * inv,
         "v_x": -y_u * inv,
@@ -220,101 +311,94 @@ def _facets(inverse: Array, slope_x: Array, slope_y: Array, view: View, np: Modu
         "weight_u": w_u,
         "weight_v": w_v,
         "inverse": inverse,
-        "inverse_u": slope_x,
-        "inverse_v": slope_y,
+        "inverse_u": along_x.slope,
+        "inverse_v": along_y.slope,
+        "reach_x": reach_x,
+        "reach_y": reach_y,
+        "left": 0.5 + SEAM_PX * along_x.before,
+        "right": 0.5 + SEAM_PX * along_x.after,
+        "top": 0.5 + SEAM_PX * along_y.before,
+        "bottom": 0.5 + SEAM_PX * along_y.after,
     }
 
 
-def _place(facets: Facets, source: Array, columns: Array, lines: Array) -> tuple[Array, Array]:
+def _place(facets: Facets, columns: Array, lines: Array) -> tuple[Array, Array]:
     """Return the positions of target pixels in their facets, in pixels of the previous frame from the center."""
-    dx, dy = columns - facets["x"][source], lines - facets["y"][source]
-    return (
-        facets["u_x"][source] * dx + facets["u_y"][source] * dy,
-        facets["v_x"][source] * dx + facets["v_y"][source] * dy,
-    )
+    dx, dy = columns - facets["x"], lines - facets["y"]
+    return facets["u_x"] * dx + facets["u_y"] * dy, facets["v_x"] * dx + facets["v_y"] * dy
 
 
-def _depth_at(facets: Facets, source: Array, du: Array, dv: Array) -> Array:
+def _depth_at(facets: Facets, du: Array, dv: Array) -> Array:
     weight, inverse = (
-        facets[name][source] + facets[f"{name}_u"][source] * du + facets[f"{name}_v"][source] * dv
-        for name in ("weight", "inverse")
+        facets[name] + facets[f"{name}_u"] * du + facets[f"{name}_v"] * dv for name in ("weight", "inverse")
     )
     return (weight / inverse.clip(NEAREST, 1 / NEAREST)).clip(NEAREST, 1 / NEAREST)
 
 
-def _nearest(
-    facets: Facets, sides: tuple[Array, ...], width_px: int, height_px: int, np: ModuleType
-) -> Array:
-    """Return for each target pixel the facet nearest to the camera, (H·W,) int64, its depth in the upper bits."""
-    first_x, wide = _span(facets["x"], facets["reach_x"], width_px, np)
-    first_y, high = _span(facets["y"], facets["reach_y"], height_px, np)
-    counts = wide * high
-    visible = np.nonzero(counts)[0] if np is numpy else np.nonzero(counts)[:, 0]
-    counts, first_x, first_y, wide = counts[visible], first_x[visible], first_y[visible], wide[visible]
-    best = as_int64(ramp(facets["x"], width_px * height_px, np), np) * 0 + NOTHING
-    ends = counts.cumsum(0)
+def _covered(
+    facets: Facets, size_px: tuple[int, int], np: ModuleType
+) -> Iterator[tuple[Array, Array, Array]]:
+    """Yield target pixels, the indices of facets that cover them, and these facets' depths there; all (n,)."""
+    facets = {name: plane.reshape(-1) for name, plane in facets.items()}
+    for index, columns, lines, in_view in _candidates(facets, size_px, np):
+        near = facets if index is None else _taken(facets, facets, index)
+        du, dv = _place(near, columns, lines)
+        inside = (-du <= near["left"]) & (du <= near["right"]) & (-dv <= near["top"]) & (dv <= near["bottom"])
+        (hit,) = np.where(inside & in_view)
+        depth = _depth_at(_taken(near, FACET[6:], hit), du.take(hit), dv.take(hit))
+        target = as_int64(lines.take(hit), np) * size_px[0] + as_int64(columns.take(hit), np)
+        yield target, hit if index is None else index.take(hit), depth
+
+
+def _candidates(
+    facets: Facets, size_px: tuple[int, int], np: ModuleType
+) -> Iterator[tuple[Array | None, Array, Array, Array | bool]]:
+    """Yield target pixels that facets may cover: the facets' indices, or None for each once, the pixels' columns and
+    lines, and whether they are in the view.
+    """
+    first_x, wide = _span(facets["x"], facets["reach_x"], size_px[0], np)
+    first_y, high = _span(facets["y"], facets["reach_y"], size_px[1], np)
+    # A facet that is not stretched reaches two pixels at most in each direction.
+    for right, down in product((0, 1), repeat=2):
+        yield None, first_x + right, first_y + down, (right < wide) & (down < high)
+    (large,) = np.where((wide > 2) | (high > 2))
+    first_x, wide, first_y, high = (plane.take(large) for plane in (first_x, wide, first_y, high))
+    counts = as_int64(wide * high, np)
+    ends, wide = counts.cumsum(0), as_int64(wide, np)
     begin, before = 0, 0
     while begin < len(ends):
         stop = max(int((ends <= before + CANDIDATES_AT_ONCE).sum()), begin + 1)
-        part = slice(begin, stop)
-        number = repeated(numbers(counts[part], np), counts[part], np)
-        place = numbers(number, np) - (ends[part] - counts[part] - before)[number]
-        line = place // wide[part][number]
-        columns = first_x[part][number] + (place - line * wide[part][number])
-        _rasterize(
-            best, facets, sides, visible[part][number], columns, first_y[part][number] + line, width_px, np
-        )
+        one = repeated(numbers(counts, np)[begin:stop], counts[begin:stop], np)
+        place = numbers(one, np) + before - (ends - counts).take(one)
+        line = place // wide.take(one)
+        columns = first_x.take(one) + as_float32(place - line * wide.take(one), np)
+        yield large.take(one), columns, first_y.take(one) + as_float32(line, np), True
         begin, before = stop, int(ends[stop - 1])
-    return best
 
 
-def _rasterize(
-    best: Array,
-    facets: Facets,
-    sides: tuple[Array, ...],
-    source: Array,
-    columns: Array,
-    lines: Array,
-    width_px: int,
-    np: ModuleType,
-) -> None:
-    """Write a facet into `best` wherever it covers a target pixel and is nearer than the one already there."""
-    du, dv = _place(facets, source, as_float32(columns, np), as_float32(lines, np))
-    inside = (abs(du) <= 0.5 + SEAM_PX) & (abs(dv) <= 0.5 + SEAM_PX)
-    source, target, du, dv = source[inside], (lines * width_px + columns)[inside], du[inside], dv[inside]
-    left, right, top, bottom = (
-        (0.5 + SEAM_PX * plane[source]) >= size for plane, size in zip(sides, (-du, du, -dv, dv), strict=True)
-    )
-    inside = left & right & top & bottom
-    source, target = source[inside], target[inside]
-    depth = as_float32(_depth_at(facets, source, du[inside], dv[inside]), np)
-    # Positive floats are ordered as their bits are, so one comparison settles depth, then the facet's number.
-    if np is numpy:
-        numpy.minimum.at(best, target, (depth.view(numpy.int32).astype(numpy.int64) << 32) | source)
-    else:
-        best.scatter_reduce_(0, target, (depth.view(torch.int32).long() << 32) | source, "amin")
+def _taken(facets: Facets, names: Iterable[str], index: Array) -> dict[str, Array]:
+    return {name: facets[name].take(index) for name in names}
 
 
-def _closed(
-    x: Array, y: Array, depth: Array, shown: Array, np: ModuleType
-) -> tuple[Array, Array, Array, Array]:
-    """Return the planes with one-pixel gaps within a surface closed, which come from noise in its depth."""
+def _close(x: Array, y: Array, depth: Array, shown: Array, np: ModuleType) -> None:
+    """Close gaps of one pixel within a surface, which come from noise in its depth, in place."""
     for turned in (False, True):
         x, y, depth, shown = (plane.T if turned else plane for plane in (x, y, depth, shown))
-        if shown.shape[1] > 2:
-            gaps = ~shown[:, 1:-1] & shown[:, :-2] & shown[:, 2:]
-            apart = abs(x[:, 2:] - x[:, :-2]) + abs(y[:, 2:] - y[:, :-2])
-            near, far = np.minimum(depth[:, 2:], depth[:, :-2]), np.maximum(depth[:, 2:], depth[:, :-2])
-            gaps = gaps & (apart < 4) & (near > far * (1 - TEARING_SHARE))
-            for plane in (x, y, depth):
-                plane[:, 1:-1] = np.where(gaps, (plane[:, :-2] + plane[:, 2:]) / 2, plane[:, 1:-1])
-            shown[:, 1:-1] |= gaps
-        x, y, depth, shown = (plane.T if turned else plane for plane in (x, y, depth, shown))
-    return x, y, depth, shown
+        if shown.shape[1] <= 2:
+            continue
+        line, column = np.where(~shown[:, 1:-1] & shown[:, :-2] & shown[:, 2:])
+        left, right = (line, column), (line, column + 2)
+        apart = abs(x[right] - x[left]) + abs(y[right] - y[left])
+        near, far = np.minimum(depth[right], depth[left]), np.maximum(depth[right], depth[left])
+        within = (apart < 4) & (near > far * (1 - TEARING_SHARE))
+        line, column = line[within], column[within]
+        for plane in (x, y, depth):
+            plane[line, column + 1] = (plane[line, column] + plane[line, column + 2]) / 2
+        shown[line, column + 1] = True
 
 
 def _span(middle: Array, reach: Array, side_px: int, np: ModuleType) -> tuple[Array, Array]:
-    """Return the first pixel that a facet may cover, and the number of such pixels within the view."""
-    first = as_int64(np.ceil(middle - reach).clip(0, side_px), np)
-    last = as_int64(np.floor(middle + reach).clip(-1, side_px - 1), np)
+    """Return the first pixel that a facet may cover, and the number of such pixels within the view, as floats."""
+    first = np.ceil(middle - reach).clip(0, side_px)
+    last = np.floor(middle + reach).clip(-1, side_px - 1)
     return first, (last + 1 - first).clip(0, side_px)

@@ -137,6 +137,15 @@ def test_a_still_camera_sees_every_pixel_in_its_place() -> None:
     assert not sight.revealed.any()
 
 
+def test_bands_of_rows_meet_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    depth = rendered_depth(ground_and_boxes(4))
+    seen = view(next_from_prev(*MOVES["all"]), OPTICS, OPTICS)
+    whole = planes(project_surface(depth, seen))
+    monkeypatch.setattr(surface, "BAND_PX", SIDE_PX)  # as many rows as the margins take
+    for ours, theirs in zip(planes(project_surface(depth, seen)), whole, strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_a_plane_moves_as_the_classic_warp_moves_it() -> None:
     # 0.1 units aside at depth 1: 0.1 / tan 35 degrees / 2 of the width.
     move = scene_move(next_from_prev((20, 0, 0), (0, 0, 0)), FOV_DEG, OPTICS)
