@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -255,10 +256,23 @@ class DiffusionEngine:
                 )
             init_image = None if request.init_image is None else request.init_image.to(self.device)
             init = None if init_image is None else model.encoded(canvas.padded(init_image))
-            image = canvas.cropped(model.decoded(self._sample(network, init, cancel)))
             if init_image is None or init is None or not request.autoencoder_correction:
-                return image
-            return without_autoencoder_loss(image, init_image, canvas.cropped(model.decoded(init)))
+                return canvas.cropped(model.decoded(self._sample(network, init, cancel)))
+            before = self._decoded_ahead(model, init, stack)
+            image = canvas.cropped(model.decoded(self._sample(network, init, cancel)))
+            return without_autoencoder_loss(image, init_image, canvas.cropped(before()))
+
+    def _decoded_ahead(
+        self, model: LoadedModel, latents: torch.Tensor, stack: ExitStack
+    ) -> Callable[[], torch.Tensor]:
+        """Return what decodes `latents`; on a CPU it begins at once, beside the sampling, and ends before `stack`."""
+        if not self._lean_on_cpu:
+            return lambda: model.decoded(latents)
+        from deforum_helpers.engines.diffusion.cpu_layers import start_beside
+
+        decoding = start_beside(lambda: model.decoded(latents))
+        stack.callback(wait, [decoding])
+        return decoding.result
 
     @property
     def _weights_stay(self) -> bool:
