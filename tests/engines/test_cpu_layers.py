@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import get_ident
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from deforum_helpers.engines.diffusion.cpu_layers import doubling_kernel, use_lean_layers
+from deforum_helpers.engines.diffusion.cpu_layers import doubling_kernel, start_beside, use_lean_layers
 
 
 def channels_last(*shape: int) -> torch.Tensor:
@@ -55,12 +56,12 @@ def there_and_back(network: Any) -> torch.Tensor:
 
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[Any], torch.Tensor], int]] = {
-    "unet": (unet, predicted, 5),
+    "unet": (unet, predicted, 7),
     "vae": (vae, there_and_back, 3),
     # What these layers do not know stays as diffusers computes it.
-    "unet of linear projections": (lambda: unet(use_linear_projection=True), predicted, 4),
-    "unet of scaled times": (lambda: unet(resnet_time_scale_shift="scale_shift"), predicted, 4),
-    "unet of halved outputs": (lambda: unet(mid_block_scale_factor=2.0), predicted, 5),
+    "unet of linear projections": (lambda: unet(use_linear_projection=True), predicted, 6),
+    "unet of scaled times": (lambda: unet(resnet_time_scale_shift="scale_shift"), predicted, 6),
+    "unet of halved outputs": (lambda: unet(mid_block_scale_factor=2.0), predicted, 7),
 }
 
 
@@ -124,6 +125,93 @@ class TestSamplesAtTheSameTime:
         network.conv_in.register_forward_pre_hook(fail)
         with torch.inference_mode(), pytest.raises(ValueError, match="one sample"):
             network(*self.inputs(), return_dict=False)
+
+
+class TestKeptResults:
+    """What a layer keeps of a text and of a time is that of the weights and inputs of the moment."""
+
+    def called(self, network: Any, time: float, text: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            found: torch.Tensor = network(channels_last(2, 4, 12, 20), time, text, return_dict=False)[0]
+        return found
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_texts_and_times_come_back(self, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+        plain, lean = unet(), unet()
+        use_lean_layers(lean, torch.float32)
+        random = torch.Generator().manual_seed(3)
+        texts = [torch.randn(2, 5, 8, generator=random) for _ in range(6)]
+        for time, which in [(300, 0), (20, 1), (300, 1), (300, 0), *((20 * i, i % 6) for i in range(80))]:
+            expected = self.called(plain, time, texts[which])
+            torch.testing.assert_close(self.called(lean, time, texts[which]), expected, atol=1e-5, rtol=1e-4)
+
+    def test_a_text_that_is_changed_in_place_is_another(self) -> None:
+        plain, lean = unet(), unet()
+        use_lean_layers(lean, torch.float32)
+        text = torch.zeros(2, 5, 8)
+        for _ in range(2):
+            text += 1
+            expected = self.called(plain, 300, text)
+            torch.testing.assert_close(self.called(lean, 300, text), expected, atol=1e-5, rtol=1e-4)
+
+    def test_a_copy_of_a_network_keeps_nothing_of_other_tensors(self) -> None:
+        first = unet()
+        use_lean_layers(first, torch.float32)
+        text = torch.ones(2, 5, 8)
+        self.called(first, 300, text)
+        second = copy.deepcopy(first)
+        for _ in range(20):  # the copy's tensors have ids of their own, which new tensors may be given
+            text = text + 1
+            expected = self.called(first, 300, text)
+            assert torch.equal(self.called(second, 300, text), expected)
+
+    @pytest.mark.parametrize(
+        "name", ["to_q", "to_k", "to_v", "to_out.0", "time_emb_proj", "linear_1", "proj", "conv_shortcut"]
+    )
+    def test_layers_of_a_lora_count(self, name: str) -> None:
+        """A LoRA of changing weight, as peft places it around the layer of that name."""
+
+        class Around(nn.Module):
+            def __init__(self, layer: nn.Module) -> None:
+                super().__init__()
+                self.layer, self.weight_of_lora = layer, 1.0
+
+            def __getattr__(self, attribute: str) -> Any:
+                try:
+                    return super().__getattr__(attribute)
+                except AttributeError:
+                    return getattr(super().__getattr__("layer"), attribute)
+
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                found: torch.Tensor = self.layer(x) * self.weight_of_lora
+                return found
+
+        plain, lean, text = unet(), unet(), torch.ones(2, 5, 8)
+        use_lean_layers(lean, torch.float32)
+        arounds: list[Around] = []
+        self.called(lean, 300, text)
+        for network in (plain, lean):
+            for path, module in list(network.named_modules()):
+                if path.endswith("." + name):
+                    parent, _, child = path.rpartition(".")
+                    arounds.append(Around(module))
+                    setattr(network.get_submodule(parent), child, arounds[-1])
+        assert arounds
+        for weight in (1.0, 1.3, 0.6):
+            for one in arounds:
+                one.weight_of_lora = weight
+            expected = self.called(plain, 300, text)
+            torch.testing.assert_close(self.called(lean, 300, text), expected, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_work_beside_has_threads_of_its_own() -> None:
+    with torch.no_grad():
+        found = start_beside(lambda: (get_ident(), torch.get_num_threads(), torch.is_grad_enabled()))
+    ident, threads, gradients = found.result()
+    assert (ident != get_ident(), threads, gradients) == (True, 1, False)
+    assert torch.get_num_threads() == 2
 
 
 def test_kernel_that_doubles() -> None:

@@ -71,12 +71,13 @@ class DepthNet(nn.Module):
 
 
 def load_depth_net(folder: str | Path) -> DepthNet:
-    """The network of a folder with config.json and model.safetensors: float32, on the CPU, in eval mode."""
+    """The network of a folder with config.json and model.safetensors: float32, channels_last, on the CPU."""
     folder = Path(folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     net = DepthNet(tuple(config["channels"]))
     weights = load_file(folder / "model.safetensors")
     net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # which torch's annotations lack
     return net.eval()
 
 

@@ -106,7 +106,7 @@ class SmallModel:
     def __init__(self, device: torch.device | str) -> None:
         # in float32 on a GPU too: so small a network is bound by its launches, which a graph saves
         place = torch.device(device)
-        self._net = recorded(channels_last(load_depth_net(WEIGHTS), place), place)
+        self._net = recorded(load_depth_net(WEIGHTS).to(place), place)
 
     def answer(self, image: Image) -> torch.Tensor:
         """Return log-depth, (H, W) float32; log-depth rather than metres, so that near and far get bins alike."""
