@@ -43,6 +43,19 @@ def runs_networks(device: torch.device) -> bool:
     return device.type == "cpu" or device.type in _ACCELERATORS
 
 
+def dtype_of(network: Any) -> torch.dtype:
+    """Return the dtype of a diffusers network's inputs: that of its first floating-point weight.
+
+    So does its property `dtype`, which looks through all modules first: that takes milliseconds at each sampling step.
+    """
+    apart = getattr(network, "_keep_in_fp32_modules", None) or ()
+    for name, weight in network.named_parameters():
+        if weight.is_floating_point() and not any(part in name for part in apart):
+            return weight.dtype
+    found: torch.dtype = network.dtype
+    return found
+
+
 def channels_last(network: Any, device: torch.device) -> Any:
     """Return `network` on `device`, on accelerators with the strides that convolutions are fastest with."""
     placed = network.to(device)

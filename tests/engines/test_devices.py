@@ -22,8 +22,9 @@ from deforum_helpers.engines.diffusion import loading
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
 from deforum_helpers.engines.diffusion.residency import reader_of
 from deforum_helpers.models import devices
-from deforum_helpers.models.devices import best_device, is_out_of_memory, network_dtype
+from deforum_helpers.models.devices import best_device, dtype_of, is_out_of_memory, network_dtype
 from deforum_helpers.models.weights.checkpoints import ModelParts
+from tests.engines import tiny_models
 from tests.engines.conftest import RequestMaker
 from tests.engines.maker_layouts import in_eight_bits, saved, transformer_of
 from tests.engines.tiny_models import MAKERS, VARIANTS
@@ -68,6 +69,19 @@ def test_precision_follows_the_hardware(
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 6) if bfloat16 else (7, 5))
     monkeypatch.setattr(torch.backends.mps, "is_macos_or_newer", lambda *version: bfloat16)
     assert tuple(network_dtype(torch.device(device), made_for) for made_for in HALF) == expected
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("make", [tiny_models.unet, tiny_models.autoencoder])
+def test_a_network_computes_in_the_dtype_of_its_weights(make: Callable[[], Any], dtype: torch.dtype) -> None:
+    network = make().to(dtype)
+    # Weights that stay exact, and stored ones that are no floats, say nothing of the others.
+    network._keep_in_fp32_modules = ["conv_in", "encoder"]
+    for weight in (*network.conv_in.parameters(),) if hasattr(network, "conv_in") else ():
+        weight.data = weight.data.double()
+    assert dtype_of(network) == network.dtype == dtype
+    network.register_parameter("_early", torch.nn.Parameter(torch.zeros(1, dtype=torch.int8), False))
+    assert dtype_of(network) == network.dtype == dtype
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ class TestLeanLayers:
         self, exact_and_lean: tuple[DiffusionEngine, DiffusionEngine], request_for: RequestMaker
     ) -> None:
         """Tiling, where both sides of the image meet; its padding is not that of the convolution after upsampling."""
-        plain = request_for(width_px=64, height_px=64, steps=2, cfg_scale=1.0)
+        plain = request_for(width_px=128, height_px=128, cfg_scale=1.0)
         tiled = replace(plain, tiling=True)
         images = [[generate(one, request) for one in exact_and_lean] for request in (plain, tiled)]
         assert not torch.equal(images[0][1], images[1][1])

@@ -13,6 +13,7 @@ from deforum_helpers.engines import messages
 from deforum_helpers.engines.memory import TILE_PX, pixels_per_cell
 from deforum_helpers.image.transfers import constant
 from deforum_helpers.image.types import Image
+from deforum_helpers.models.devices import dtype_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Autoencoder:
 
     def encode(self, batch: torch.Tensor) -> torch.Tensor:
         """Return the mean latent (N, C, h, w) float32 of images (N, 3, H, W) 0..1, without sampling the posterior."""
-        pixels = (batch * 2 - 1).to(self.vae.dtype).contiguous(memory_format=torch.channels_last)
+        pixels = (batch * 2 - 1).to(dtype_of(self.vae)).contiguous(memory_format=torch.channels_last)
         return self._normed(self._encoded(pixels).float())
 
     def _encoded(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -106,9 +107,9 @@ class Autoencoder:
         Raises:
             NotFinite: the image holds NaN or infinite values.
         """
-        decoded = self._decoded_in(latents, self.vae.dtype)
+        decoded = self._decoded_in(latents, dtype_of(self.vae))
         finite = bool(torch.isfinite(decoded).all())
-        if not finite and self.vae.dtype == torch.float16:
+        if not finite and dtype_of(self.vae) == torch.float16:
             # Some VAEs overflow now and then; float32 and back changes no weight.
             self.vae.float()
             try:

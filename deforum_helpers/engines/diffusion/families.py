@@ -20,6 +20,7 @@ from deforum_helpers.engines.diffusion.control_residuals import Steering
 from deforum_helpers.engines.diffusion.sampling import NoiseModel
 from deforum_helpers.engines.diffusion.sigmas import NoiseTable
 from deforum_helpers.image.transfers import constant
+from deforum_helpers.models.devices import dtype_of
 from deforum_helpers.models.weights.checkpoints import Kind
 
 # What CFG keeps the length of: each 2x2 patch, each row of a channel, or nothing.
@@ -138,9 +139,9 @@ class StableDiffusion:
         cfg_embedding = None
         if self.guides_itself:
             cfg_embedding = _sines(scales.cfg - 1, self.unet.config.time_cond_proj_dim).to(
-                latents.device, self.unet.dtype
+                latents.device, dtype_of(self.unet)
             )
-        shown = latents.to(self.unet.dtype).contiguous(memory_format=torch.channels_last)
+        shown = latents.to(dtype_of(self.unet)).contiguous(memory_format=torch.channels_last)
         steered: dict[str, Any] = {}
         if self.steering is not None:
             residuals = self.steering.residuals(
@@ -208,7 +209,7 @@ class StableDiffusion3:
         self, latents: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, scales: Scales
     ) -> torch.Tensor:
         output = self.transformer(
-            hidden_states=latents.to(self.transformer.dtype),
+            hidden_states=latents.to(dtype_of(self.transformer)),
             timestep=timestep.expand(len(latents)),
             encoder_hidden_states=conditioning.tokens,
             pooled_projections=conditioning.pooled,
@@ -255,8 +256,8 @@ class Flux:
         if self.transformer.config.guidance_embeds:
             guidance = torch.full((count,), scales.distilled_cfg, device=latents.device)
         output = self.transformer(
-            hidden_states=packed(latents).to(self.transformer.dtype),
-            timestep=timestep.expand(count).to(self.transformer.dtype) / 1000,
+            hidden_states=packed(latents).to(dtype_of(self.transformer)),
+            timestep=timestep.expand(count).to(dtype_of(self.transformer)) / 1000,
             guidance=guidance,
             pooled_projections=conditioning.pooled,
             encoder_hidden_states=conditioning.tokens,
@@ -307,8 +308,8 @@ class PixArtSigma:
         self, latents: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, scales: Scales
     ) -> torch.Tensor:
         output = self.transformer(
-            latents.to(self.transformer.dtype),
-            encoder_hidden_states=conditioning.tokens.to(self.transformer.dtype),
+            latents.to(dtype_of(self.transformer)),
+            encoder_hidden_states=conditioning.tokens.to(dtype_of(self.transformer)),
             timestep=timestep.expand(len(latents)),
             added_cond_kwargs={"resolution": None, "aspect_ratio": None},
             return_dict=False,

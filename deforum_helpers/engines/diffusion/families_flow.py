@@ -29,6 +29,7 @@ from deforum_helpers.engines.diffusion.families import (
 from deforum_helpers.engines.diffusion.language_text import LanguageText
 from deforum_helpers.engines.diffusion.sampling import NoiseModel
 from deforum_helpers.engines.diffusion.sigmas import NoiseTable
+from deforum_helpers.models.devices import dtype_of
 from deforum_helpers.models.weights.checkpoints import Kind
 
 # The levels of the makers' own pipelines.
@@ -141,11 +142,11 @@ class ZImage(FlowFamily):
     def predict(
         self, latents: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, scales: Scales
     ) -> torch.Tensor:
-        images = latents.to(self.transformer.dtype).unsqueeze(2)  # one frame each
+        images = latents.to(dtype_of(self.transformer)).unsqueeze(2)  # one frame each
         output = self.transformer(
             list(images),
             1 - timestep.expand(len(latents)) / 1000,
-            list(conditioning.tokens.to(self.transformer.dtype)),
+            list(conditioning.tokens.to(dtype_of(self.transformer))),
             return_dict=False,
         )[0]
         return -torch.stack(output).squeeze(2).float()
@@ -218,10 +219,10 @@ class Flux2(FlowFamily):
             guidance = torch.full((count,), scales.distilled_cfg, device=latents.device)
         words = conditioning.tokens.shape[1]
         output = self.transformer(
-            hidden_states=packed(latents).to(self.transformer.dtype),
-            timestep=timestep.expand(count).to(self.transformer.dtype) / 1000,
+            hidden_states=packed(latents).to(dtype_of(self.transformer)),
+            timestep=timestep.expand(count).to(dtype_of(self.transformer)) / 1000,
             guidance=guidance,
-            encoder_hidden_states=conditioning.tokens.to(self.transformer.dtype),
+            encoder_hidden_states=conditioning.tokens.to(dtype_of(self.transformer)),
             txt_ids=_places(1, 1, words, latents.device),
             img_ids=_places(height // 2, width // 2, 1, latents.device),
             return_dict=False,
@@ -278,9 +279,9 @@ class Chroma(FlowFamily):
     ) -> torch.Tensor:
         count, _, height, width = latents.shape
         output = self.transformer(
-            hidden_states=packed(latents).to(self.transformer.dtype),
-            timestep=timestep.expand(count).to(self.transformer.dtype) / 1000,
-            encoder_hidden_states=conditioning.tokens.to(self.transformer.dtype),
+            hidden_states=packed(latents).to(dtype_of(self.transformer)),
+            timestep=timestep.expand(count).to(dtype_of(self.transformer)) / 1000,
+            encoder_hidden_states=conditioning.tokens.to(dtype_of(self.transformer)),
             txt_ids=torch.zeros(conditioning.tokens.shape[1], 3, device=latents.device),
             img_ids=patch_places(height // 2, width // 2, latents.device),
             return_dict=False,
@@ -333,10 +334,10 @@ class QwenImage(FlowFamily):
         if self.transformer.config.guidance_embeds:
             guidance = torch.full((count,), scales.distilled_cfg, device=latents.device)
         output = self.transformer(
-            hidden_states=packed(latents).to(self.transformer.dtype),
-            timestep=timestep.expand(count).to(self.transformer.dtype) / 1000,
+            hidden_states=packed(latents).to(dtype_of(self.transformer)),
+            timestep=timestep.expand(count).to(dtype_of(self.transformer)) / 1000,
             guidance=guidance,
-            encoder_hidden_states=conditioning.tokens.to(self.transformer.dtype),
+            encoder_hidden_states=conditioning.tokens.to(dtype_of(self.transformer)),
             encoder_hidden_states_mask=None,
             img_shapes=[[(1, height // 2, width // 2)]] * count,
             return_dict=False,
@@ -407,8 +408,8 @@ class Sana(PatchingFamily):
         # It was trained at whole steps; the margin keeps a rounding error from being taken for the step below.
         whole = torch.floor(timestep + 1e-3) * self.transformer.config.timestep_scale
         output = self.transformer(
-            latents.to(self.transformer.dtype),
-            encoder_hidden_states=conditioning.tokens.to(self.transformer.dtype),
+            latents.to(dtype_of(self.transformer)),
+            encoder_hidden_states=conditioning.tokens.to(dtype_of(self.transformer)),
             timestep=whole.expand(len(latents)),
             return_dict=False,
         )[0]
@@ -455,8 +456,8 @@ class SanaSprint(PatchingFamily):
             scale = scales.cfg * config.guidance_embeds_scale
             guidance = torch.full((len(latents),), scale, device=latents.device)
         output = self.transformer(
-            latents.to(self.transformer.dtype),
-            encoder_hidden_states=conditioning.tokens.to(self.transformer.dtype),
+            latents.to(dtype_of(self.transformer)),
+            encoder_hidden_states=conditioning.tokens.to(dtype_of(self.transformer)),
             timestep=timestep.expand(len(latents)) / 1000,
             guidance=guidance,
             return_dict=False,
@@ -500,9 +501,9 @@ class Lumina2(PatchingFamily):
     def predict(
         self, latents: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, scales: Scales
     ) -> torch.Tensor:
-        tokens = conditioning.tokens.to(self.transformer.dtype)
+        tokens = conditioning.tokens.to(dtype_of(self.transformer))
         output = self.transformer(
-            hidden_states=latents.to(self.transformer.dtype),
+            hidden_states=latents.to(dtype_of(self.transformer)),
             timestep=1 - timestep.expand(len(latents)) / 1000,
             encoder_hidden_states=tokens,
             encoder_attention_mask=torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device),
