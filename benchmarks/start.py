@@ -25,7 +25,7 @@ LOAD = """
 import fastapi, numpy, PIL.Image, requests, sqlite3, uvicorn; from modules import script_callbacks, shared
 import runpy, sys, time; began = time.perf_counter(); runpy.run_path("scripts/deforum.py")
 print((time.perf_counter() - began) * 1000); assert "deforum_api.hosts.in_webui" in sys.modules
-assert not {"torch", "diffusers", "transformers", "gradio"} & set(sys.modules)
+assert not {"torch", "diffusers", "transformers", "gradio", "cv2"} & set(sys.modules)
 """
 
 

@@ -48,8 +48,7 @@ from deforum_helpers.core.library_environment import (
 )
 from deforum_helpers.core.progress_line import LogLines
 from deforum_helpers.engines.part_options import model_parts
-from deforum_helpers.pipeline.host_facts import check_checkpoint, own_engine, own_facts
-from deforum_helpers.pipeline.prepare import HostFacts
+from deforum_helpers.pipeline.host_facts import HostFacts, check_checkpoint, own_engine, own_facts
 from deforum_helpers.ui.service import Event
 from deforum_helpers.ui.uploads import Uploads
 
