@@ -185,7 +185,7 @@ class ModelRow:
         return [
             Row(f"{label}, per frame", ms, None if TINY else self.bar_ms),
             Row(f"{label}, of which generating", generating_ms),
-            Row(f"{label}, generating's share, %", 100 * generating_ms / ms),
+            Row(f"{label}, generating's share", 100 * generating_ms / ms, unit="%"),
             Row(f"{label}, all with loading and warm-up", total_s * 1000),
         ]
 
@@ -257,7 +257,7 @@ class VideoRow:
                 ms = (time.perf_counter() - began) * 1000 / len(frames)
                 kilobytes = path.stat().st_size / 1000 / len(frames)
             label = f"{encoder}{', replaced by x264' if found else ''}"
-            rows += [Row(f"{label}, per frame", ms), Row(f"{label}, kB per frame", kilobytes)]
+            rows += [Row(f"{label}, per frame", ms), Row(f"{label}, size of a frame", kilobytes, unit="kB")]
         return rows
 
 

@@ -53,7 +53,7 @@ def _length_rows() -> list[Row]:
     return [
         Row(f"64x64, frames {WARM_UP} to {WARM_UP + STRETCH}, per frame", first),
         Row(f"64x64, frames {FRAMES - STRETCH} to {FRAMES}, per frame", last, FLAT * first),
-        Row(f"memory, frames {WARM_UP} to {FRAMES}, MB in place of ms", at[FRAMES][1] - at[WARM_UP][1], 10.0),
+        Row(f"memory, frames {WARM_UP} to {FRAMES}", at[FRAMES][1] - at[WARM_UP][1], 10.0, unit="MB"),
     ]
 
 
@@ -75,7 +75,7 @@ def _size_rows() -> list[Row]:
             for side_px, bar in zip(SIDES_PX, _bars(times, SIDES_PX), strict=True)
         ),
         *(
-            Row(f"{side_px}x{side_px}, MB for each megapixel more", memory[side_px], bar)
+            Row(f"{side_px}x{side_px}, memory for each megapixel more", memory[side_px], bar, unit="MB")
             for side_px, bar in zip(SIDES_PX[1:], _bars(memory, SIDES_PX[1:]), strict=True)
         ),
     ]

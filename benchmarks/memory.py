@@ -14,7 +14,7 @@ from deforum_helpers.pipeline.job import Progress, run_job
 from deforum_helpers.pipeline.prepare import HostFacts, prepare
 
 NAME = "memory"
-BAR = "<= 10 MB over 1,000 null frames at 512x512 (the columns show MB in place of ms)"
+BAR = "<= 10 MB over 1,000 null frames at 512x512"
 FRAMES, WARM_UP = 1100, 100
 
 
@@ -30,7 +30,7 @@ def run() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         facts = HostFacts("benchmark", "null", None, Path(folder), samplers(), schedulers())
         run_job(prepare(settings, facts), make_engine("null"), CancelToken(), report)
-    return [Row("growth over 1,000 frames, MB", resident[FRAMES] - resident[WARM_UP], 10.0)]
+    return [Row("growth over 1,000 frames", resident[FRAMES] - resident[WARM_UP], 10.0, unit="MB")]
 
 
 def resident_mb() -> float:

@@ -16,18 +16,20 @@ class Row:
 
     Args:
         label: name of the measured work.
-        milliseconds: measured time.
-        bar_ms: limit, or None for information only.
+        value: measured, in `unit`.
+        bar: limit in the same unit, or None for information only.
+        unit: of both numbers; most rows are times in milliseconds.
     """
 
     label: str
-    milliseconds: float
-    bar_ms: float | None = None
+    value: float
+    bar: float | None = None
+    unit: str = "ms"
 
     @property
     def ratio(self) -> float | None:
-        """Time divided by limit; at most 1 meets the limit."""
-        return None if self.bar_ms is None else self.milliseconds / self.bar_ms
+        """Value divided by limit; at most 1 meets the limit."""
+        return None if self.bar is None else self.value / self.bar
 
 
 def best_of(work: Callable[[], Any], repeats: int = 5) -> float:
@@ -46,13 +48,13 @@ def best_of(work: Callable[[], Any], repeats: int = 5) -> float:
 
 
 def table(rows: Iterable[Row]) -> str:
-    """Return the rows as aligned lines: label, ms, limit, ratio, and whether the limit is met."""
+    """Return the rows as aligned lines: label, value, limit, ratio, and whether the limit is met."""
     return "\n".join(map(_line, rows))
 
 
 def _line(row: Row) -> str:
-    line = f"  {row.label:<56} {row.milliseconds:>10.2f} ms"
-    if row.bar_ms is None or row.ratio is None:
-        return line
+    line = f"  {row.label:<56} {row.value:>10.2f} {row.unit:<2}"
+    if row.bar is None or row.ratio is None:
+        return line.rstrip()
     verdict = "met" if row.ratio <= 1 else "MISSED"
-    return f"{line}   bar {row.bar_ms:>8.2f} ms   ratio {row.ratio:>5.2f}   {verdict}"
+    return f"{line}   bar {row.bar:>8.2f} {row.unit:<2}   ratio {row.ratio:>5.2f}   {verdict}"

@@ -20,6 +20,7 @@ from deforum_helpers.core.errors import ModelError
 from deforum_helpers.core.library_environment import (
     let_allocator_keep_memory,
     let_cpu_replace_missing_operators,
+    let_program_end_without_collection,
     let_waiting_threads_sleep,
 )
 from deforum_helpers.core.progress_line import LogLines
@@ -151,6 +152,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "deforum") -> int:
     let_waiting_threads_sleep()
     let_cpu_replace_missing_operators()
     let_allocator_keep_memory()
+    let_program_end_without_collection()
     program = _program(prog)
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments:

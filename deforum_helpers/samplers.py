@@ -31,8 +31,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, Protocol
 
-import numpy as np
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -108,6 +106,8 @@ def _moments(a: float, count: int) -> list[float]:
 
 def _exact(nodes: Sequence[float], moments: Sequence[float]) -> Sequence[float]:
     """Integrate the polynomial through all nodes exactly."""
+    import numpy as np  # the settings take the names of samplers from here, and commands that need no more start sooner
+
     return np.linalg.solve(np.vander(nodes, increasing=True).T, np.asarray(moments)).tolist()
 
 

@@ -32,8 +32,6 @@ from deforum_helpers.core.files.scratch import remove_abandoned
 from deforum_helpers.engines.memory import device_memory
 from deforum_helpers.output.paths import IMAGES_FOLDER
 from deforum_helpers.output.runs import remove_unused_claims
-from deforum_helpers.pipeline.prepare import Prepared
-from deforum_helpers.tools.prepare import PreparedTool
 from deforum_helpers.webui import pages
 from deforum_helpers.webui.facts import data_folder, device_name, host_facts, output_folders
 from deforum_helpers.webui.host_modules import flag
@@ -42,6 +40,8 @@ from deforum_helpers.webui.pages import message_tab, on_app_created, stop_watchi
 if TYPE_CHECKING:
     from deforum_helpers.core.progress import CancelToken
     from deforum_helpers.pipeline.job import Progress, RunResult
+    from deforum_helpers.pipeline.prepare import Prepared
+    from deforum_helpers.tools.prepare import PreparedTool
 
 log = logging.getLogger(__name__)
 
@@ -190,6 +190,7 @@ def _render(
 ) -> RunResult:
     from deforum_helpers.engines.preview import PreviewEngine
     from deforum_helpers.pipeline.job import run_job
+    from deforum_helpers.tools.prepare import PreparedTool
     from deforum_helpers.tools.run import run_tool
     from deforum_helpers.webui.engine import HostEngine, exclusive_device
 

@@ -38,8 +38,7 @@ from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.models.depth import DEPTH_NAMES, available_families, serve
 from deforum_helpers.output.paths import IMAGES_FOLDER
 from deforum_helpers.output.runs import remove_unused_claims
-from deforum_helpers.pipeline.checks import missing_networks
-from deforum_helpers.pipeline.prepare import HostFacts
+from deforum_helpers.pipeline.host_facts import HostFacts
 
 if TYPE_CHECKING:
     from deforum_helpers.engines.base import Engine
@@ -207,6 +206,8 @@ def _version(package: str) -> str | None:
 
 
 def _unavailable(facts: HostFacts) -> list[dict[str, str]]:
+    from deforum_helpers.pipeline.checks import missing_networks
+
     missing = []
     try:
         find_ffmpeg(facts.options.deforum_ffmpeg_location)

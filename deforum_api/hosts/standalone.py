@@ -44,12 +44,12 @@ from deforum_helpers.core.files.scratch import DROPPED, ScratchFolder
 from deforum_helpers.core.library_environment import (
     let_allocator_keep_memory,
     let_cpu_replace_missing_operators,
+    let_program_end_without_collection,
     let_waiting_threads_sleep,
 )
 from deforum_helpers.core.progress_line import LogLines
 from deforum_helpers.engines.part_options import model_parts
-from deforum_helpers.pipeline.host_facts import check_checkpoint, own_engine, own_facts
-from deforum_helpers.pipeline.prepare import HostFacts
+from deforum_helpers.pipeline.host_facts import HostFacts, check_checkpoint, own_engine, own_facts
 from deforum_helpers.ui.service import Event
 from deforum_helpers.ui.uploads import Uploads
 
@@ -75,6 +75,7 @@ def serve(flags: Namespace) -> int:
     let_waiting_threads_sleep()
     let_cpu_replace_missing_operators()
     let_allocator_keep_memory()
+    let_program_end_without_collection()
     problem = flag_problem(flags)
     if problem:
         print(problem, file=sys.stderr)

@@ -8,15 +8,14 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
-from deforum_helpers.pipeline.prepare import Prepared
-from deforum_helpers.tools.prepare import PreparedTool
-
 if TYPE_CHECKING:
     from deforum_helpers.core.progress import CancelToken
     from deforum_helpers.core.spread import OpenPieceWorkers
     from deforum_helpers.engines.base import Engine, SharedEngine
     from deforum_helpers.pipeline.job import Progress, RunResult
+    from deforum_helpers.pipeline.prepare import Prepared
     from deforum_helpers.pipeline.work_orders import MoreWorkers
+    from deforum_helpers.tools.prepare import PreparedTool
 
 
 class OwnRenderer:
@@ -52,10 +51,11 @@ class OwnRenderer:
         report: Callable[[Progress], None],
     ) -> RunResult:
         """Render a prepared job; raises as `run_job` and `run_tool` do."""
+        from deforum_helpers.pipeline.job import run_job
+        from deforum_helpers.tools.prepare import PreparedTool
+
         if isinstance(prepared, PreparedTool):
             return self._run_tool(prepared, cancel, report)
-        from deforum_helpers.pipeline.job import run_job
-
         if prepared.settings.motion_preview_mode:
             from deforum_helpers.engines.preview import PreviewEngine
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path, PureWindowsPath
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from deforum_api.http.outputs import Output, outputs
 from deforum_api.queue.errors import FilesGone, InvalidBatch
@@ -31,11 +31,14 @@ from deforum_helpers.core.files.regular import UnusableFile
 from deforum_helpers.core.messages import Text
 from deforum_helpers.core.net.fetch import host_and_port
 from deforum_helpers.output.paths import IMAGES_FOLDER, SETTINGS_ENDING, Run
-from deforum_helpers.pipeline.prepare import HostFacts, Prepared
+from deforum_helpers.pipeline.host_facts import HostFacts
 from deforum_helpers.settings.host_options import Options, override
 from deforum_helpers.ui.service import DeliveryView, JobState, JobView, ResumableRun
 from deforum_helpers.ui.settings_files import OPTIONS_FILE, run_settings
 from deforum_helpers.ui.uploads import keep_input, remove_input, remove_unneeded
+
+if TYPE_CHECKING:
+    from deforum_helpers.pipeline.prepare import Prepared
 
 log = logging.getLogger(__name__)
 

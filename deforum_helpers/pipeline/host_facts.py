@@ -21,8 +21,10 @@ from deforum_helpers.models.weights.checkpoints import (
     lora_files,
     vae_files,
 )
-from deforum_helpers.pipeline.wildcards import FOLDER, HERE
 from deforum_helpers.settings.host_options import Options
+
+WILDCARD_FOLDER = "wildcards"
+HERE = Path(__file__).resolve().parents[2]  # the folder of webui.py, or of the extension
 
 
 def free_bytes(folder: Path) -> int:
@@ -140,5 +142,5 @@ def own_facts(
         vaes=tuple(sorted(vae_files(checkpoint))),
         lacks=about.abilities.lacks,
         loras=(lambda: lora_files(lora_folders)) if about.abilities.checks_loras else None,
-        wildcard_folders=(output_root.resolve() / FOLDER, HERE / FOLDER),
+        wildcard_folders=(output_root.resolve() / WILDCARD_FOLDER, HERE / WILDCARD_FOLDER),
     )

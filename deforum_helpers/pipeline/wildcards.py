@@ -21,12 +21,11 @@ from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.regular import UnusableFile, read_regular
 from deforum_helpers.core.messages import Message
 from deforum_helpers.pipeline import messages
+from deforum_helpers.pipeline.host_facts import WILDCARD_FOLDER
 from deforum_helpers.schedule.reading import shown
 from deforum_helpers.schedule.seeds import derived_seed
 from deforum_helpers.settings import Settings
 
-FOLDER = "wildcards"
-HERE = Path(__file__).resolve().parents[2]  # the folder of webui.py, or of the extension
 ENDING = ".txt"
 MOST_CHOICES = 1_000
 MOST_CHARACTERS = 20_000
@@ -162,7 +161,7 @@ class _Files:
         path = next(filter(None, (_inside(folder, name) for folder in self._folders)), None)
         if path is None:
             known = sorted({one for folder in self._folders for one in _names(folder)})
-            allowed = f"a file {name}{ENDING} in a folder {FOLDER!r}"
+            allowed = f"a file {name}{ENDING} in a folder {WILDCARD_FOLDER!r}"
             if known:
                 allowed += f", or one of {', '.join(known[:_NAMED])}" + (
                     " ..." if len(known) > _NAMED else ""

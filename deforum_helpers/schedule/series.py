@@ -247,6 +247,36 @@ def _expanded(
 
     Gaps are the frames after a plain number, those before an easing, and those where an expression is undefined.
     """
+    if any(isinstance(point, Expression) for point in points.values()):
+        values = _evaluated(reading, points, easings, timeline)
+    else:
+        values = _linear(np.array([*points]), np.array([*points.values()], float), timeline.frames)
+    if easings:
+        keys = [frame for frame in points if 0 <= frame < timeline.frames]
+        if easing := easings.get(next(iter(points))):
+            reading.warn(
+                None, messages.EASING_WITHOUT_START(frame=next(iter(points)), easing=f"~{easing.name}")
+            )
+        apply_easings(values, keys, easings)
+    return values
+
+
+def _linear(known: np.ndarray, found: Floats, frames: int) -> Floats:
+    """Return one value per frame: linear between the ascending frames `known`, constant before and after them."""
+    values = np.full(frames, found[-1])
+    if len(known) > 1:
+        last = int(known[-1])
+        values[:last] = np.interp(np.arange(last), known, found)
+    return values
+
+
+def _evaluated(
+    reading: Reading,
+    points: Mapping[int, float | Expression],
+    easings: Mapping[int, Easing],
+    timeline: Timeline,
+) -> Floats:
+    """Return one value per frame, linear across the gaps; no easing is applied yet."""
     ends = [*list(points)[1:], timeline.frames]
     values = np.full(timeline.frames, np.nan)
     undefined: dict[int, Expression] = {}
@@ -266,16 +296,7 @@ def _expanded(
         evaluation.refuse(reading, undefined[first], first)
         return values
     _warn_of_gaps(reading, evaluation, undefined)
-    if known.size < timeline.frames:
-        values = np.interp(np.arange(timeline.frames), known, values[known])
-    if easings:
-        keys = [frame for frame in points if 0 <= frame < timeline.frames]
-        if easing := easings.get(next(iter(points))):
-            reading.warn(
-                None, messages.EASING_WITHOUT_START(frame=next(iter(points)), easing=f"~{easing.name}")
-            )
-        apply_easings(values, keys, easings)
-    return values
+    return values if known.size == timeline.frames else _linear(known, values[known], timeline.frames)
 
 
 def _warn_of_gaps(reading: Reading, evaluation: Evaluation, undefined: Mapping[int, Expression]) -> None:

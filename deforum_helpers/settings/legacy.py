@@ -13,7 +13,6 @@ from deforum_helpers.settings import messages
 from deforum_helpers.settings.files import json_object
 from deforum_helpers.settings.messages import Conversion, Note, number_text, shown
 from deforum_helpers.settings.model import FIELDS, UNITS
-from deforum_helpers.settings.prompt_lists import AmbiguousPrompts, prompts_by_frame
 from deforum_helpers.settings.tables import CLASSIC_SAMPLERS, MASK_FILLS
 from deforum_helpers.settings.values import read_value
 
@@ -300,6 +299,8 @@ def _parsed(text: str) -> tuple[Any, str]:
     if text[:1] in ("{", "["):
         with suppress(ValueError):
             return parse_json(text, object_pairs_hook=json_object), messages.PROMPTS_AS_JSON_TEXT()
+    from deforum_helpers.settings.prompt_lists import AmbiguousPrompts, prompts_by_frame
+
     try:
         framed = prompts_by_frame(text)
     except AmbiguousPrompts:
@@ -313,6 +314,8 @@ def _parsed(text: str) -> tuple[Any, str]:
 
 def _framed_list(prompts: list[str]) -> dict[str, str]:
     """Return the prompts of `["0: a lake", "60: a wood"]` by frame, empty if the list has no frames."""
+    from deforum_helpers.settings.prompt_lists import AmbiguousPrompts, prompts_by_frame
+
     try:
         framed = [prompts_by_frame(prompt) for prompt in prompts]
     except AmbiguousPrompts:

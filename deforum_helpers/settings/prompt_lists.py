@@ -1,4 +1,7 @@
-"""Prompts and their frames in one text that is not JSON: `0: a lake | 60: 'a wood'`."""
+"""Prompts and their frames in one text that is not JSON: `0: a lake | 60: 'a wood'`.
+
+Imported where such a text is met: to compile the patterns takes as long as to import many modules.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,6 @@ from deforum_helpers.settings.messages import (
     number_text,
     shown,
 )
-from deforum_helpers.settings.prompt_lists import AmbiguousPrompts, prompts_by_frame
 from deforum_helpers.settings.tables import canonical_sampler, canonical_scheduler, folded
 
 MAX_TEXT = 20_000
@@ -262,6 +261,8 @@ def _read_prompts(info: FieldInfo, value: object) -> Reading:
 
 
 def _broken_prompts(info: FieldInfo, text: str, allowed: str) -> SettingsError:
+    from deforum_helpers.settings.prompt_lists import AmbiguousPrompts, prompts_by_frame
+
     try:
         prompts_by_frame(text)
     except AmbiguousPrompts as unclear:

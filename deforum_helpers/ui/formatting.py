@@ -6,7 +6,7 @@ from html import escape as _escape
 
 from deforum_helpers.core.errors import DeforumError, Problem, SettingsError
 from deforum_helpers.core.messages import Text, code_of
-from deforum_helpers.pipeline.prepare import HostFacts
+from deforum_helpers.pipeline.host_facts import HostFacts
 
 
 def escape(text: object) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from deforum_helpers.pipeline.prepare import HostFacts, Prepared
+from deforum_helpers.pipeline.host_facts import HostFacts
 from deforum_helpers.settings.host_options import Options
+
+if TYPE_CHECKING:
+    from deforum_helpers.pipeline.prepare import Prepared
 
 JobState = Literal["queued", "paused", "running", "done", "failed", "cancelled"]
 

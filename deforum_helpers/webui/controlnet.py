@@ -10,13 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from deforum_helpers.core.errors import MissingFeature, RenderError
 from deforum_helpers.core.messages import Text
 from deforum_helpers.engines.base import Control
-from deforum_helpers.pipeline.checks import host_name_of
 from deforum_helpers.pipeline.host_facts import ControlNetFacts
 from deforum_helpers.webui import messages
 from deforum_helpers.webui.host_modules import optional_module
@@ -134,7 +132,9 @@ def _unit(code: Any, control: Control, size_px: tuple[int, int]) -> Any:
     kind = code.ControlNetUnit
     known = _fields(kind)
     modules, _ = module_names(code)
-    from deforum_helpers.image.convert import to_bytes  # imports torch, which checks do not need
+    # Only a frame needs them: one imports torch, the other all that plans a video.
+    from deforum_helpers.image.convert import to_bytes
+    from deforum_helpers.pipeline.checks import host_name_of
 
     image = np.ascontiguousarray(to_bytes(control.image))
     values = {
@@ -185,6 +185,8 @@ def _images(control: Control, image: np.ndarray, known: set[str], size_px: tuple
     if control.mask is None:
         return {"image": {"image": image, "mask": np.zeros_like(image)}}
     if any(word in control.module.casefold() for word in READ_THE_MASK):
+        import cv2
+
         height, width = image.shape[:2]
         mask = cv2.resize(_levels(control.mask), (width, height), interpolation=cv2.INTER_NEAREST)
         return {"image": {"image": image, "mask": mask}}
@@ -208,6 +210,8 @@ def fitted(mask: np.ndarray, resize_mode: str, size_px: tuple[int, int]) -> np.n
         resize_mode: one of `settings.tables.CN_RESIZE_MODES`.
         size_px: (width, height) of the frame.
     """
+    import cv2
+
     width, height = size_px
     if resize_mode == "Just Resize":
         return np.asarray(cv2.resize(mask, size_px, interpolation=cv2.INTER_AREA))

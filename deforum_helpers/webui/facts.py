@@ -14,8 +14,7 @@ from deforum_helpers.core.messages import Text
 from deforum_helpers.core.net.fetch import Fetcher
 from deforum_helpers.engines.registry import WEBUI
 from deforum_helpers.output.paths import IMAGES_FOLDER
-from deforum_helpers.pipeline.prepare import HostFacts
-from deforum_helpers.pipeline.wildcards import FOLDER, HERE
+from deforum_helpers.pipeline.host_facts import HERE, WILDCARD_FOLDER, HostFacts
 from deforum_helpers.settings.host_options import Options, override
 from deforum_helpers.webui import messages
 from deforum_helpers.webui.controlnet import controlnet_facts
@@ -73,8 +72,8 @@ def device_name() -> str:
 def _wildcard_folders() -> tuple[Path, ...]:
     """Return the folders that extensions and scripts of the host read wildcards from, ours first."""
     data = data_folder()
-    others = sorted(data.glob(f"extensions/*/{FOLDER}"))
-    return (data / FOLDER, HERE / FOLDER, *others, data / "scripts" / FOLDER)
+    others = sorted(data.glob(f"extensions/*/{WILDCARD_FOLDER}"))
+    return (data / WILDCARD_FOLDER, HERE / WILDCARD_FOLDER, *others, data / "scripts" / WILDCARD_FOLDER)
 
 
 def output_folders() -> tuple[Path, str]:

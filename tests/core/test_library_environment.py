@@ -52,6 +52,24 @@ def test_programs_set_it_before_torch_loads(program: str) -> None:
     assert found == ["passive False"]
 
 
+# Garbage that only a collection at the end of the program would find.
+GARBAGE = """
+import sys
+class Garbage:
+    def __del__(self): print("collected")
+def shown(*_):
+    garbage = Garbage()
+    garbage.itself = garbage
+    sys.exit()
+"""
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_end_without_a_look_for_garbage(program: str) -> None:
+    assert output_of(GARBAGE + "shown()") == ["collected"]
+    assert output_of(GARBAGE + PROGRAMS[program]) == []
+
+
 # What starts programs that render, also in a WebUI.
 STARTS = {
     "workers of a run": ("deforum_helpers.core.child_programs", "ChildProgram('a.module')"),

@@ -449,12 +449,38 @@ def test_videos_go_where_the_host_keeps_its_images(
     assert output_folders() == (loaded.folder / root if root else loaded.folder, inside)
 
 
-def test_the_entry_loads_neither_torch_nor_diffusers_nor_the_tab() -> None:
-    script = (
-        "import sys, fastapi, pydantic, numpy; import deforum_api.hosts.in_webui, deforum_helpers.webui.pages;"
-        "print(*sorted({'torch', 'diffusers', 'transformers', 'gradio', 'preload'} & set(sys.modules)))"
-    )
+# What plans, renders, shows a tab or answers requests; a host's start must not wait for it.
+WHEN_NEEDED = (
+    *("render", "schedule", "camera", "media", "image", "controlnet", "tools", "ui", "cli"),
+    *("pipeline.prepare", "pipeline.checks", "pipeline.job"),
+)
+NEW_MODULES = """
+import fastapi, numpy, PIL.Image, uvicorn; from modules import script_callbacks, shared
+import runpy, sys; before = set(sys.modules); runpy.run_path("scripts/deforum.py")
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+@pytest.mark.parametrize("folders", [("fake_forge", "fake"), ("fake",)])
+def test_the_script_imports_only_what_registers_the_callbacks(
+    folders: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Nothing of another package that a host has not imported before, and of ours neither tab nor planning."""
+    path = os.pathsep.join([*(str(ROOT / "tests" / "hosts" / folder) for folder in folders), str(ROOT)])
+    environment = {**os.environ, "PYTHONPATH": path, "FAKE_HOST_FOLDER": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", NEW_MODULES],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
     )
-    assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
+    assert done.returncode == 0, done.stderr
+    imported = done.stdout.split()
+    assert "deforum_api.hosts.in_webui" in imported
+    known = {*sys.stdlib_module_names, "modules", "deforum_api", "deforum_helpers"}
+    assert not {name.split(".")[0] for name in imported} - known
+    late = [f"deforum_helpers.{name}" for name in WHEN_NEEDED]
+    late += ["deforum_api.tab", "deforum_api.http.app", "deforum_api.http.routes"]
+    assert not [name for name in imported if any(name == at or name.startswith(f"{at}.") for at in late)]

@@ -122,9 +122,11 @@ SMALL_CELLS = 20_000 * SCHEDULES
 _OWN_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # of Windows
 _BELOW_NORMAL: int = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
 ROOT = Path(__file__).resolve().parents[3]
-# The parent's sys.path is passed on, as a WebUI adds its package folders at start.
+# The parent's sys.path is passed on, as a WebUI adds its package folders at start. The modules that plan are imported
+# here alone, ahead of the first request.
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "import deforum_helpers.pipeline.prepare, deforum_helpers.tools.prepare; "
     "from deforum_api.queue.checks.check_process import main; main()"
 )
 

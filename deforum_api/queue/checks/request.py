@@ -43,16 +43,13 @@ from deforum_api.queue.submission import (
     prepared_or_error,
 )
 from deforum_helpers.core.errors import SettingsError
-from deforum_helpers.media.camera_files import WRITERS
-from deforum_helpers.pipeline.camera_export import video_shot
-from deforum_helpers.pipeline.prepare import Prepared, prepare
 from deforum_helpers.settings import defaults, flat_settings
 from deforum_helpers.settings.files import RepeatingObject
-from deforum_helpers.tools.prepare import PreparedTool, prepare_tool
 
 if TYPE_CHECKING:
     from deforum_api.queue.worker import Check
     from deforum_helpers.pipeline.prepare import HostFacts, Prepared
+    from deforum_helpers.tools.prepare import PreparedTool
 
 SERIES_FRAMES = 20_000
 # Of one answer, beside the settings that it repeats; with every value of every frame.
@@ -155,6 +152,9 @@ def camera_file(
         InvalidBatch: the settings are wrong, or the video has no camera.
         TooLarge: the file would be too long.
     """
+    from deforum_helpers.media.camera_files import WRITERS
+    from deforum_helpers.pipeline.camera_export import video_shot
+
     checked = prepared_or_error(check, settings, overrides)
     try:
         if isinstance(checked, SettingsError):
@@ -257,7 +257,11 @@ def prepared_job(
         SettingsError: all problems that could be found.
     """
     if kind == ANIMATION:
+        from deforum_helpers.pipeline.prepare import prepare
+
         return prepare(submitted, facts, overrides, resume=resume)
+    from deforum_helpers.tools.prepare import prepare_tool
+
     return prepare_tool(kind, submitted, facts, overrides)
 
 
