@@ -165,6 +165,6 @@ def test_colours_do_not_depend_on_the_bands(
     mode: str, band_pixels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image, wanted = random_image(61, 97), random_image(40, 50)
-    whole = match_color(image, ColorReference(wanted, mode))
+    whole = match_color(image, ColorReference.of(wanted, mode))
     monkeypatch.setattr(bands, "BAND_PIXELS", band_pixels)
-    assert torch.equal(match_color(image, ColorReference(wanted, mode)), whole)
+    assert torch.equal(match_color(image, ColorReference.of(wanted, mode)), whole)
