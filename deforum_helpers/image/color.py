@@ -378,7 +378,8 @@ def _counts(rgb: Floats, space: str) -> np.ndarray:
 def _matched_pixels(rgb: Floats, reference: ColorReference) -> Floats:
     space = reference.space
     steps = np.empty(rgb.shape, np.uint16)
-    native = rgb if space == "RGB" else np.empty_like(rgb)
+    # Holds the image in the space, then the result: one more image would not stay in the cache.
+    native = np.empty_like(rgb)
     parts: list[np.ndarray] = []
 
     def measure(band: slice) -> None:
@@ -389,15 +390,14 @@ def _matched_pixels(rgb: Floats, reference: ColorReference) -> Floats:
     table = np.zeros(ENTRIES, np.float32)
     moves = shifts(np.sum(parts, axis=0, dtype=np.float64), reference.saved.astype(np.float64))
     table[: moves.size] = (moves * np.array(NATIVE_PER_LEVEL[space], np.float32)[:, None]).reshape(-1)
-    matched = np.empty_like(rgb)
 
     def move(band: slice) -> None:
         shifted = _looked_up(steps[band], table)
         if space == "RGB":
-            cv2.add(rgb[band], shifted, dst=matched[band])
+            cv2.add(rgb[band], shifted, dst=native[band])
         else:
-            _to_rgb(cv2.add(native[band], shifted, dst=shifted), space, matched[band])
-        clamp_pixels(matched[band])
+            _to_rgb(cv2.add(native[band], shifted, dst=shifted), space, native[band])
+        clamp_pixels(native[band])
 
     in_bands(move, *rgb.shape[:2])
-    return matched
+    return native
