@@ -19,7 +19,7 @@ def run() -> list[Row]:
 def _rows(side_px: int) -> list[Row]:
     image = picture(side_px)
     wanted = image.flip(2) * 0.9
-    reused = ColorReference(wanted, "LAB")
+    reused = ColorReference.of(wanted, "LAB")
     size = f"{side_px}x{side_px}"
     return [
         Row(
@@ -29,12 +29,12 @@ def _rows(side_px: int) -> list[Row]:
         ),
         Row(
             f"LAB match, fresh reference, {size}",
-            best_of(lambda: match_color(image, ColorReference(wanted, "LAB")), 20),
+            best_of(lambda: match_color(image, ColorReference.of(wanted, "LAB")), 20),
             BARS_MS[side_px],
         ),
         *(
             Row(f"{mode} match, kept reference, {size}", best_of(lambda: match_color(image, reference), 20))  # noqa: B023
             for mode in ("HSV", "RGB")
-            for reference in [ColorReference(wanted, mode)]
+            for reference in [ColorReference.of(wanted, mode)]
         ),
     ]

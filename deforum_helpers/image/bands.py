@@ -14,7 +14,8 @@ from functools import cache
 
 import cv2
 
-BAND_PIXELS = 131072
+# For more pixels OpenCV wakes threads of its own, beside those that take the bands.
+BAND_PIXELS = 65536
 MARGINS_PER_BAND = 8
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -15,7 +14,7 @@ import torch
 
 from deforum_helpers.core.registry import choose
 from deforum_helpers.image.bands import in_bands
-from deforum_helpers.image.convert import Floats, clamp_pixels, from_pixels, pixels, to_bytes
+from deforum_helpers.image.convert import Floats, clamp_pixels, from_pixels, pixels
 from deforum_helpers.image.transfers import constant
 from deforum_helpers.image.types import Image
 
@@ -211,7 +210,7 @@ def match_anywhere(image: Image, wanted: Distribution, space: Space) -> Image:
         space: color space in which the channels are matched.
     """
     levels = space.from_rgb(image)
-    table = device_shifts(_level_distribution(levels), wanted)
+    table = device_shifts(distribution(_level_counts(levels)), wanted)
     step = (levels * FINE).round().long().clamp(0, LEVELS * FINE - 1)
     matched = levels + table.gather(1, step.flatten(1)).view_as(levels)
     return space.to_rgb(matched).clamp_(0, 1)[None].contiguous(memory_format=torch.channels_last)[0]
@@ -224,14 +223,15 @@ def distribution_of(image: Image, space: Space) -> Distribution:
         image: (3, H, W) float32 RGB, 0..1.
         space: the color space.
     """
-    return _level_distribution(space.from_rgb(image))
+    return distribution(_level_counts(space.from_rgb(image)))
 
 
-def _level_distribution(levels: Levels) -> Distribution:
+def _level_counts(levels: Levels) -> torch.Tensor:
+    """Return the pixels per channel and level, (3, 256) int64."""
     whole = (levels + 0.5).floor().long().clamp(0, LEVELS - 1)
     # bincount would synchronize with the GPU to read the largest level
     counts = torch.zeros((3, LEVELS), dtype=torch.long, device=levels.device)
-    return distribution(counts.scatter_add_(1, whole.flatten(1), torch.ones_like(whole).flatten(1)))
+    return counts.scatter_add_(1, whole.flatten(1), torch.ones_like(whole).flatten(1))
 
 
 ENTRIES = 65536
@@ -248,18 +248,34 @@ SPACE_OF_MODE: Mapping[str, str] = {
 
 @dataclass(frozen=True, eq=False)
 class ColorReference:
-    """The image whose colors are matched; its histogram is computed once.
+    """The colors that images are matched to: how often each level of each channel occurs.
 
     Args:
-        image: (3, H, W) float32 RGB, 0..1; any size.
+        counts: (3, 256) int64, pixels per channel and level of the reference, on the device of the images.
         mode: "RGB", "HSV", "LAB", "Image" or "Video Input"; the last two match in LAB.
+
+    Raises:
+        UnknownName: unknown mode.
     """
 
-    image: Image
+    counts: torch.Tensor
     mode: str
 
     def __post_init__(self) -> None:
         choose(SPACE_OF_MODE, self.mode, "color_coherence")
+
+    @classmethod
+    def of(cls, image: Image, mode: str) -> ColorReference:
+        """Return the reference with the colors of an image.
+
+        Args:
+            image: (3, H, W) float32 RGB, 0..1; any size.
+            mode: as above.
+        """
+        space = choose(SPACE_OF_MODE, mode, "color_coherence")
+        if image.device.type != "cpu":
+            return cls(_level_counts(SPACES[space].from_rgb(image)), mode)
+        return cls(torch.from_numpy(_counts(pixels(image), space).astype(np.int64)), mode)
 
     @property
     def space(self) -> str:
@@ -267,21 +283,14 @@ class ColorReference:
         return SPACE_OF_MODE[self.mode]
 
     @cached_property
-    def saved(self) -> bytes:
-        """The image in 8 bits as an .npz archive with the array `reference`, (H, W, 3) uint8."""
-        archive = io.BytesIO()
-        np.savez(archive, reference=to_bytes(self.image))
-        return archive.getvalue()
-
-    @cached_property
-    def counts(self) -> np.ndarray:
-        """Pixels per channel and level, (3, 256) float64; for images on the CPU."""
-        return _counts(pixels(self.image), self.space)
+    def saved(self) -> npt.NDArray[np.int64]:
+        """The counts on the CPU: all that a resume state keeps of the reference."""
+        return self.counts.cpu().numpy()
 
     @cached_property
     def distribution(self) -> Distribution:
-        """Distribution of the levels, on the image's device."""
-        return distribution_of(self.image, SPACES[self.space])
+        """Distribution of the levels, on the device of the images."""
+        return distribution(self.counts)
 
 
 def match_color(image: Image, reference: ColorReference) -> Image:
@@ -369,7 +378,8 @@ def _counts(rgb: Floats, space: str) -> np.ndarray:
 def _matched_pixels(rgb: Floats, reference: ColorReference) -> Floats:
     space = reference.space
     steps = np.empty(rgb.shape, np.uint16)
-    native = rgb if space == "RGB" else np.empty_like(rgb)
+    # Holds the image in the space, then the result: one more image would not stay in the cache.
+    native = np.empty_like(rgb)
     parts: list[np.ndarray] = []
 
     def measure(band: slice) -> None:
@@ -378,17 +388,16 @@ def _matched_pixels(rgb: Floats, reference: ColorReference) -> Floats:
 
     in_bands(measure, *rgb.shape[:2])
     table = np.zeros(ENTRIES, np.float32)
-    moves = shifts(np.sum(parts, axis=0, dtype=np.float64), reference.counts)
+    moves = shifts(np.sum(parts, axis=0, dtype=np.float64), reference.saved.astype(np.float64))
     table[: moves.size] = (moves * np.array(NATIVE_PER_LEVEL[space], np.float32)[:, None]).reshape(-1)
-    matched = np.empty_like(rgb)
 
     def move(band: slice) -> None:
         shifted = _looked_up(steps[band], table)
         if space == "RGB":
-            cv2.add(rgb[band], shifted, dst=matched[band])
+            cv2.add(rgb[band], shifted, dst=native[band])
         else:
-            _to_rgb(cv2.add(native[band], shifted, dst=shifted), space, matched[band])
-        clamp_pixels(matched[band])
+            _to_rgb(cv2.add(native[band], shifted, dst=shifted), space, native[band])
+        clamp_pixels(native[band])
 
     in_bands(move, *rgb.shape[:2])
-    return matched
+    return native

@@ -26,6 +26,9 @@ def from_bytes(rgb_u8: Bytes, device: torch.device | str = "cpu") -> Image:
         rgb_u8: (H, W, 3) uint8 RGB.
         device: device of the result.
     """
+    if torch.device(device).type == "cpu":
+        # numpy, as torch would share the division among threads that take longer to wake
+        return from_pixels(np.divide(rgb_u8, 255, dtype=np.float32, order="C"))
     levels = torch.from_numpy(np.require(rgb_u8, requirements=("C", "W")))
     return to_device(levels, torch.device(device)).to(torch.float32).div_(255).permute(2, 0, 1)
 
@@ -96,11 +99,11 @@ def from_pixels(rgb: Floats) -> Image:
 
 
 def clamp_pixels(rgb: Floats) -> Floats:
-    """Clamp C-contiguous (H, W, 3) float32 to 0..1 in place and return it; torch's clamp is slower."""
-    rows = rgb.reshape(len(rgb), -1)
-    cv2.threshold(rows, 1, 1, cv2.THRESH_TRUNC, dst=rows)
-    cv2.threshold(rows, 0, 1, cv2.THRESH_TOZERO, dst=rows)
-    return rgb
+    """Clamp (H, W, 3) float32 to 0..1 in place and return it.
+
+    torch's clamp is slower, and OpenCV's threshold wakes other threads, even for the rows of a band.
+    """
+    return np.clip(rgb, 0, 1, out=rgb)
 
 
 def resized(image: Image, width_px: int, height_px: int) -> Image:

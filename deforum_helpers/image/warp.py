@@ -26,6 +26,7 @@ from deforum_helpers.camera.projection import (
 )
 from deforum_helpers.camera.types import Matrix, Plane
 from deforum_helpers.core.registry import choose
+from deforum_helpers.image.bands import in_bands
 from deforum_helpers.image.convert import Floats, clamp_pixels, from_pixels, pixels
 from deforum_helpers.image.surface import SurfaceView
 from deforum_helpers.image.transfers import to_device
@@ -61,9 +62,22 @@ def sample_cpu(image: Image, map_x: Plane, map_y: Plane, sampling: Sampling, pad
             _folded(along, side, mirrored=padding == "reflection")
             for along, side in ((map_x, width_px), (map_y, height_px))
         )
-    sampled = cv2.remap(pixels(image), map_x, map_y, INTERPOLATIONS[sampling], borderMode=BORDERS[padding])
-    if sampling == "bicubic":
-        clamp_pixels(sampled)
+    rgb = pixels(image)
+    sampled = np.empty((*map_x.shape, rgb.shape[2]), np.float32)
+
+    def sample_rows(band: slice) -> None:
+        cv2.remap(
+            rgb,
+            map_x[band],
+            map_y[band],
+            INTERPOLATIONS[sampling],
+            dst=sampled[band],
+            borderMode=BORDERS[padding],
+        )
+        if sampling == "bicubic":
+            clamp_pixels(sampled[band])
+
+    in_bands(sample_rows, *map_x.shape)
     return from_pixels(sampled)
 
 

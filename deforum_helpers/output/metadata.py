@@ -24,6 +24,7 @@ MAX_TEXT_IN_FRAME = 64 * 1024
 
 # isal compresses three times faster than zlib at its fastest level, to smaller files; its checksums take a tenth.
 isal_zlib = importlib.import_module("isal.isal_zlib") if importlib.util.find_spec("isal") else None
+igzip = None if isal_zlib is None else importlib.import_module("isal.igzip_lib")
 _crc32 = zlib.crc32 if isal_zlib is None else isal_zlib.crc32
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -54,8 +54,8 @@ FRAMES_WAITING = 16
 MOST_HELD_BYTES = 2 * 2**30
 MOST_PNG_THREADS = 6
 CORES_PER_PNG_THREAD = 4
-# Colors, motion and, during a dissolve, two scenes: a resume state is at most as large as six images.
-RESUME_STATE_IMAGES = 6
+# Motion and, during a dissolve, two scenes: a resume state is at most as large as five images.
+RESUME_STATE_IMAGES = 5
 
 
 def png_threads(cores: int) -> int:

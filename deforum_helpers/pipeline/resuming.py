@@ -117,13 +117,13 @@ def restore_reference(state: State, context: RenderContext, frame: Callable[[int
             place = len(key.stages) - 1 - key.stages[::-1].index("take_reference")
             if place > key.stages.index("diffuse"):
                 finished = key.stop - 1 if key.source == "last_frame" else key.index
-                return replace(state, reference=ColorReference(frame(finished), mode))
+                return replace(state, reference=ColorReference.of(frame(finished), mode))
             return replace(
                 state, reference=_reference_before_diffusion(key, place, context, frame(key.index - 1))
             )
         if "video_reference" in key.stages:
             image = on_8_bit_grid(context.video_frame(key.index))
-            return replace(state, reference=ColorReference(image, mode))
+            return replace(state, reference=ColorReference.of(image, mode))
     return state
 
 

@@ -196,7 +196,7 @@ def given_state(prepared: Prepared, device: torch.device) -> State:
         return State()
     name = "color_coherence_image_path"
     picture = load_image(prepared, name, prepared.settings.color_coherence_image_path, device)
-    return State(reference=ColorReference(picture, "Image"))
+    return State(reference=ColorReference.of(picture, "Image"))
 
 
 def extracted_files(prepared: Prepared, outdir: Path) -> tuple[Path, ...]:

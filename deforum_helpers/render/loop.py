@@ -105,7 +105,7 @@ def starting_state(segment: Segment, context: RenderContext, given: State) -> St
     reference = given.reference
     if segment.reference_frame is not None:
         image = on_8_bit_grid(context.video_frame(segment.reference_frame))
-        reference = ColorReference(image, context.plan.settings.color_coherence)
+        reference = ColorReference.of(image, context.plan.settings.color_coherence)
     state = State(segment.start, reference=reference, first=given.first if segment.needs_first else None)
     return replace(state, **dict.fromkeys(segment.withheld, WITHHELD))
 

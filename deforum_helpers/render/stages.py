@@ -107,12 +107,12 @@ def _repaint(work: WorkingImage, key: KeyFrame, context: RenderContext) -> Worki
 def _take_reference(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
     # Rounded because a resumed run reads the reference back from an 8-bit image.
     image = on_8_bit_grid(_image(work))
-    return replace(work, reference=color.ColorReference(image, context.plan.settings.color_coherence))
+    return replace(work, reference=color.ColorReference.of(image, context.plan.settings.color_coherence))
 
 
 def _video_reference(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
     image = on_8_bit_grid(context.video_frame(key.index))
-    return replace(work, reference=color.ColorReference(image, context.plan.settings.color_coherence))
+    return replace(work, reference=color.ColorReference.of(image, context.plan.settings.color_coherence))
 
 
 def _hybrid_motion(work: WorkingImage, key: KeyFrame, context: RenderContext) -> WorkingImage:
@@ -235,7 +235,7 @@ def _generate(work: WorkingImage, key: KeyFrame, context: RenderContext, seed: i
     guide_image = context.guides[guide.number]
     image = guide_image if work.image is None else work.image  # after a cut there is nothing but the guide
     generated = context.generate(request, torch.lerp(image, guide_image, guide.share), mask)
-    colors = color.ColorReference(torch.lerp(image, guide_image, guide.color_share), "LAB")
+    colors = color.ColorReference.of(torch.lerp(image, guide_image, guide.color_share), "LAB")
     return color.match_color(generated, colors)
 
 

@@ -18,15 +18,17 @@ import torch
 
 from deforum_helpers.core.bounded_json import parse_json
 from deforum_helpers.core.errors import CheckpointError
-from deforum_helpers.image.color import ColorReference
+from deforum_helpers.image.color import LEVELS, ColorReference
 from deforum_helpers.image.convert import from_bytes, to_bytes
 from deforum_helpers.image.transfers import HostCopy
 from deforum_helpers.image.types import Depth, Flow, Image
 from deforum_helpers.render import messages
 from deforum_helpers.render.memory import SceneMemory
 
-VERSION = 3
-# Flow and color reference of the largest frames take 200 MB.
+VERSION = 4
+# Version 3 has the image whose colors are matched instead of how often its levels occur.
+READABLE_VERSIONS = (3, VERSION)
+# Flow and two scenes of the largest frames take 240 MB.
 LARGEST_BYTES = 512_000_000
 # What reading a damaged archive raises.
 DAMAGES = (
@@ -42,7 +44,7 @@ class State:
     Args:
         steps_done: number of key frames rendered with all their in-between frames.
         last: (3, H, W) newest frame, rounded to 8 bits like its file; None before the first step.
-        reference: colors to match, taken from an 8-bit image, or None.
+        reference: colors to match, those of an 8-bit image, or None.
         flow: (2, H, W) last flow measured in the init video, the initial estimate of the next; or None.
         leaving: (3, H, W) during a dissolve, the old scene at the newest frame, rounded to 8 bits. `last` is then the
             new scene alone, which no file holds.
@@ -127,6 +129,8 @@ def encode_state(resume_state: ResumeState) -> bytes:
         "color_mode": state.reference.mode if state.reference else None,
     }
     arrays: dict[str, Any] = {}
+    if state.reference is not None:
+        arrays["colors"] = state.reference.saved
     if state.flow is not None:
         arrays["flow"] = state.flow.cpu().numpy()
     if state.leaving is not None and state.last is not None:
@@ -135,12 +139,8 @@ def encode_state(resume_state: ResumeState) -> bytes:
         arrays["unpainted"] = np.packbits(state.unpainted.cpu().numpy(), axis=1)
         about["width_px"] = state.unpainted.shape[1]
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    # The reference, the largest part, is packed once and the rest appended, as it stays the same for many steps.
-    buffer = io.BytesIO(state.reference.saved if state.reference else b"")
-    with zipfile.ZipFile(buffer, "a") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as part:
-                np.lib.format.write_array(part, array, allow_pickle=False)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 
@@ -153,11 +153,13 @@ def decode_state(content: bytes, device: torch.device) -> ResumeState:
     try:
         about, arrays = unpacked(content)
         version = about["version"]
-        if version != VERSION:
+        if version not in READABLE_VERSIONS:
             raise CheckpointError(messages.RESUME_STATE_VERSION(found=str(version)[:20], expected=VERSION))
         reference = None
-        if "reference" in arrays:
-            reference = ColorReference(from_bytes(arrays["reference"], device), about["color_mode"])
+        if "colors" in arrays:
+            reference = ColorReference(_counts(arrays["colors"]).to(device), about["color_mode"])
+        elif "reference" in arrays:
+            reference = ColorReference.of(from_bytes(arrays["reference"], device), about["color_mode"])
         flow = torch.from_numpy(arrays["flow"]).to(device) if "flow" in arrays else None
         unpainted = None
         if "unpainted" in arrays:
@@ -171,6 +173,13 @@ def decode_state(content: bytes, device: torch.device) -> ResumeState:
         return ResumeState(state, int(about["frames_done"]), str(about["digest"]), made_by)
     except DAMAGES as error:  # without the libraries' messages, which advise unsafe loading
         raise CheckpointError(messages.RESUME_STATE_DAMAGED()) from error
+
+
+def _counts(array: Any) -> torch.Tensor:
+    counts = torch.from_numpy(np.asarray(array, np.int64).reshape(3, LEVELS))
+    if (counts < 0).any() or not counts.sum(1).all():
+        raise ValueError("a channel has no pixels")
+    return counts
 
 
 def unpacked(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -18,6 +18,7 @@ from deforum_helpers.image import adjust, bands
 from deforum_helpers.image.adjust import unsharp
 from deforum_helpers.image.bands import BAND_PIXELS, in_bands
 from deforum_helpers.image.color import ColorReference, match_color
+from deforum_helpers.image.warp import Padding, sample_cpu
 from tests.image.sample_images import random_image
 
 
@@ -165,6 +166,18 @@ def test_colours_do_not_depend_on_the_bands(
     mode: str, band_pixels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image, wanted = random_image(61, 97), random_image(40, 50)
-    whole = match_color(image, ColorReference(wanted, mode))
+    whole = match_color(image, ColorReference.of(wanted, mode))
     monkeypatch.setattr(bands, "BAND_PIXELS", band_pixels)
-    assert torch.equal(match_color(image, ColorReference(wanted, mode)), whole)
+    assert torch.equal(match_color(image, ColorReference.of(wanted, mode)), whole)
+
+
+@pytest.mark.parametrize("band_pixels", [1, 700, 5000])
+@pytest.mark.parametrize("padding", ["border", "reflection", "zeros", "wrap"])
+def test_sampling_does_not_depend_on_the_bands(
+    padding: Padding, band_pixels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, places = random_image(61, 97), random_image(50, 80).numpy()
+    map_x, map_y = places[0] * 300 - 100, places[1] * 200 - 60
+    whole = sample_cpu(image, map_x, map_y, "bicubic", padding)
+    monkeypatch.setattr(bands, "BAND_PIXELS", band_pixels)
+    assert torch.equal(sample_cpu(image, map_x, map_y, "bicubic", padding), whole)

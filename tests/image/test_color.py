@@ -51,7 +51,7 @@ def golden_reference() -> torch.Tensor:
 
 @pytest.mark.parametrize("match", golden("colour.json")["matches"])
 def test_classic_matches(match: dict[str, Any]) -> None:
-    result = match_color(chart(), ColorReference(golden_reference(), match["mode"]))
+    result = match_color(chart(), ColorReference.of(golden_reference(), match["mode"]))
     classic = pixels_of_hex(match["pixels"])
     if match["mode"] == "RGB":
         cut_off = np.floor(pixels(result) * 255 + 1e-3)
@@ -93,7 +93,7 @@ def test_classic_matches_step_by_step(match: dict[str, Any]) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_match_with_itself_changes_nothing(mode: str) -> None:
     for image in (random_image(40, 30), soft_image(40, 30), torch.full((3, 8, 8), 0.3 + 0.2 / 255)):
-        result = match_color(image, ColorReference(image, mode))
+        result = match_color(image, ColorReference.of(image, mode))
         assert levels_apart(result, image).max() < 0.03
         assert torch.equal(on_8_bit_grid(result), on_8_bit_grid(image))
 
@@ -103,7 +103,7 @@ def test_fast_form_equals_the_readable_one(mode: str) -> None:
     image = soft_image(90, 120)
     reference = soft_image(60, 80).flip(2) * 0.8 + 0.1
     space = SPACES[SPACE_OF_MODE[mode]]
-    fast = match_color(image, ColorReference(reference, mode))
+    fast = match_color(image, ColorReference.of(reference, mode))
     plain = match_anywhere(image, distribution_of(reference, space), space)
     apart = levels_apart(fast, plain)
     assert apart.mean() < 0.05
@@ -113,15 +113,15 @@ def test_fast_form_equals_the_readable_one(mode: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_older_opencv_matches_the_same(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     image, reference = soft_image(90, 120), soft_image(60, 80) * 0.8 + 0.1
-    expected = match_color(image, ColorReference(reference, mode))
+    expected = match_color(image, ColorReference.of(reference, mode))
     monkeypatch.setattr(color, "LOOKS_UP_16_BITS", False)
-    assert torch.equal(match_color(image, ColorReference(reference, mode)), expected)
+    assert torch.equal(match_color(image, ColorReference.of(reference, mode)), expected)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_result_has_the_reference_s_colours(mode: str) -> None:
     image, reference = random_image(80, 80, 1), soft_image(90, 60)
-    result = match_color(image, ColorReference(reference, mode))
+    result = match_color(image, ColorReference.of(reference, mode))
     space = SPACES[SPACE_OF_MODE[mode]]
     wanted, found, before = (space.from_rgb(a).flatten(1) for a in (reference, result, image))
     quantiles = torch.tensor([0.1, 0.5, 0.9])
@@ -134,7 +134,7 @@ def test_the_result_has_the_reference_s_colours(mode: str) -> None:
 
 def test_repeated_matching_does_not_drift() -> None:
     image = soft_image(64, 64)
-    reference = ColorReference((image * 0.9 + 0.05), "LAB")
+    reference = ColorReference.of((image * 0.9 + 0.05), "LAB")
     once = match_color(image, reference)
     many = once
     for _ in range(50):
@@ -187,12 +187,12 @@ def test_known_colours() -> None:
 
 def test_unknown_mode_lists_the_modes() -> None:
     with pytest.raises(UnknownName, match="LAB"):
-        ColorReference(chart(), "YUV")
+        ColorReference.of(chart(), "YUV")
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("mode", MODES)
 def test_gpu_matches_as_the_cpu_does(mode: str) -> None:
     image, reference = soft_image(128, 96), soft_image(64, 64).flip(2) * 0.8
-    on_gpu = match_color(image.cuda(), ColorReference(reference.cuda(), mode)).cpu()
-    assert levels_apart(on_gpu, match_color(image, ColorReference(reference, mode))).mean() < 0.5
+    on_gpu = match_color(image.cuda(), ColorReference.of(reference.cuda(), mode)).cpu()
+    assert levels_apart(on_gpu, match_color(image, ColorReference.of(reference, mode))).mean() < 0.5

@@ -32,7 +32,7 @@ def seen(image: Any, depth: Any, **changes: Any) -> Any:
 
 
 def matched(image: Any, other: Any, mode: str) -> Any:
-    return match_color(image, ColorReference(other, mode))
+    return match_color(image, ColorReference.of(other, mode))
 
 
 OPERATIONS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {

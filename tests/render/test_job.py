@@ -26,8 +26,8 @@ from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import GenerateRequest
 from deforum_helpers.engines.null.engine import NullEngine
-from deforum_helpers.image.color import ColorReference
-from deforum_helpers.image.convert import on_8_bit_grid
+from deforum_helpers.image.color import ColorReference, match_color
+from deforum_helpers.image.convert import on_8_bit_grid, to_bytes
 from deforum_helpers.media.containers import count_frames
 from deforum_helpers.output import video as video_module
 from deforum_helpers.output import writer as writer_module
@@ -391,19 +391,30 @@ def test_all_files_outlive_a_power_failure_after_the_end(
         assert about(path.stat()) in safe, path.name
 
 
-def test_the_reference_is_packed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is the largest part of a resume state, and the same after many steps."""
-    packed: list[str] = []
-    save = np.savez
-    monkeypatch.setattr(np, "savez", lambda file, **arrays: (packed.extend(arrays), save(file, **arrays)))
-    reference = ColorReference(on_8_bit_grid(torch.rand(3, 6, 5)), "LAB")
-    for steps in (1, 2):
-        saved = ResumeState(State(steps, reference=reference), steps, "x")
-        again = decode_state(encode_state(saved), torch.device("cpu"))
-        assert (again.state.steps_done, again.frames_done, again.digest) == (steps, steps, "x")
-        assert again.state.reference is not None
-        assert torch.equal(again.state.reference.image, reference.image)
-    assert packed == ["reference"]
+def test_a_resume_state_keeps_how_often_the_levels_of_the_reference_occur() -> None:
+    image, other = on_8_bit_grid(torch.rand(3, 60, 50)), torch.rand(3, 40, 30)
+    reference = ColorReference.of(image, "LAB")
+    content = encode_state(ResumeState(State(2, reference=reference), 2, "x"))
+    again = decode_state(content, torch.device("cpu"))
+    assert (again.state.steps_done, again.frames_done, again.digest) == (2, 2, "x")
+    assert again.state.reference is not None
+    assert again.state.reference.mode == "LAB"
+    assert torch.equal(match_color(other, again.state.reference), match_color(other, reference))
+    larger = ColorReference.of(image.repeat(1, 9, 9), "LAB")
+    assert len(encode_state(ResumeState(State(2, reference=larger), 2, "x"))) == len(content)
+
+
+def test_a_resume_state_of_version_3_has_the_image_of_the_reference() -> None:
+    image, other = on_8_bit_grid(torch.rand(3, 60, 50)), torch.rand(3, 40, 30)
+    about = {"version": 3, "steps_done": 2, "frames_done": 4, "digest": "x", "color_mode": "HSV"}
+    content = io.BytesIO()
+    written = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    np.savez(content, reference=to_bytes(image), about=written)
+    again = decode_state(content.getvalue(), torch.device("cpu"))
+    assert (again.state.steps_done, again.frames_done, again.digest, again.made_by) == (2, 4, "x", "")
+    assert again.state.reference is not None
+    wanted = match_color(other, ColorReference.of(image, "HSV"))
+    assert torch.equal(match_color(other, again.state.reference), wanted)
 
 
 def damaged_checkpoints() -> dict[str, bytes]:
@@ -416,10 +427,13 @@ def damaged_checkpoints() -> dict[str, bytes]:
                 written.writestr(f"{name}.npy", content)
         return buffer.getvalue()
 
-    pickled, packed, deep = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    pickled, packed, deep, colorless = (io.BytesIO() for _ in range(4))
     np.savez(pickled, about=np.array([{"version": 3}], dtype=object))
     np.savez_compressed(packed, about=np.zeros(10**8, np.uint8))
     np.savez(deep, about=np.frombuffer(b"[" * 100_000, np.uint8))
+    about = {"version": 4, "steps_done": 1, "frames_done": 1, "digest": "x", "color_mode": "LAB"}
+    written = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    np.savez(colorless, about=written, colors=np.zeros((3, 256), np.int64))
     return {
         "nothing": b"",
         "half": whole[: len(whole) // 2],
@@ -428,6 +442,7 @@ def damaged_checkpoints() -> dict[str, bytes]:
         "an array of objects": pickled.getvalue(),
         "a bomb": packed.getvalue(),
         "deep": deep.getvalue(),
+        "no colors": colorless.getvalue(),
         "no arrays": with_parts(about=b"junk"),
         "one array": whole[:20],
     }

@@ -185,7 +185,7 @@ def given_state(job: Prepared) -> State:
         return State()
     path = job.settings.color_coherence_image_path
     image = load_image(job, "color_coherence_image_path", path, torch.device("cpu"))
-    return State(reference=ColorReference(image, "Image"))
+    return State(reference=ColorReference.of(image, "Image"))
 
 
 def test_a_withheld_value_cannot_be_used_unnoticed(tmp_path: Path) -> None:
