@@ -121,7 +121,8 @@ class EventHandler:
     The page sends values of the right kind only; an object or another kind comes from a crafted request. It is refused
     with a message in the first HTML output, and `answer` is not called.
 
-    An input that is also an output and keeps its value is not set again: a user may have changed it meanwhile.
+    An input that is also an output and keeps its value is not set again: a user may have changed it meanwhile. gradio 4
+    makes a new component for every output that is left alone, without our functions, so there all values are set.
 
     Args:
         answer: takes a value for each input and returns one for each output.
@@ -149,7 +150,7 @@ class EventHandler:
         results = list(answer) if isinstance(answer, (tuple, list)) else [answer]
         written = [write(one) if write else one for write, one in zip(self._writes, results, strict=True)]
         for output, place in enumerate(self._input_of):
-            if place is not None and _is_same(written[output], values[place]):
+            if MAJOR != 4 and place is not None and _is_same(written[output], values[place]):
                 written[output] = gr.update()
         return written[0] if self.outputs == 1 else written
 
