@@ -14,30 +14,45 @@
   const find = (id) => document.getElementById(id);
   const press = (id) => find(id)?.click();
 
-  // One request at a time: repeated after the answer if something changed meanwhile, or if no answer came in time.
+  // One request at a time, sent until the page shows the answer to the latest one. gradio drops a press while it waits
+  // for the answer to the one before, so a press alone says nothing: a request counts from the moment at which gradio takes
+  // its values, and an answer for the request whose number it returns.
   const singleRequest = (id, shown = "") => {
-    let asked = 0;
-    let again = false;
-    const ask = () => {
-      if (asked && Date.now() - asked < PATIENCE_MS) {
-        again = true;
-        return;
-      }
-      if (!find(id)) return;
-      asked = Date.now();
-      again = false;
+    let wanted = 0;
+    let taken = 0;
+    let answer = 0;
+    let pressed = 0;
+    const send = () => {
+      if (answer === wanted || (pressed && Date.now() - pressed < PATIENCE_MS) || !find(id)) return;
+      pressed = Date.now();
       find(shown)?.classList.add("deforum-asking");
       press(id);
     };
-    const answered = () => {
-      asked = 0;
-      find(shown)?.classList.remove("deforum-asking");
-      if (again) ask();
+    return {
+      ask: () => {
+        wanted += 1;
+        send();
+      },
+      take: () => (taken = wanted),
+      answered: (number = taken) => {
+        pressed = 0;
+        answer = number;
+        find(shown)?.classList.remove("deforum-asking");
+        send();
+      },
+      remind: send,
+      repeat: () => {
+        if (answer === wanted) wanted += 1;
+        send();
+      },
+      isIdle: () => !pressed,
     };
-    const remind = () => {
-      if (asked && Date.now() - asked >= PATIENCE_MS) ask();
-    };
-    return { ask, answered, remind };
+  };
+
+  // Number of the request that HTML answers; none if the server refused the request's text.
+  const numberOf = (html) => {
+    const found = /^<span data-number="(\d+)">/.exec(html);
+    return found ? Number(found[1]) : undefined;
   };
 
   // Commands are sent one by one: gradio drops an event while it waits for the answer to the one before.
@@ -71,11 +86,19 @@
   let timer = 0;
   let chosenJob = "";
 
-  // Values that differ from the initial ones, by setting; gradio reports each change.
-  const changedValues = {};
-
-  // They survive a reload of the page in the same window, except a dropped image.
   const KEPT = "deforum_held";
+  const keptValues = () => {
+    try {
+      return JSON.parse(sessionStorage.getItem(KEPT)) || {};
+    } catch {
+      return {};
+    }
+  };
+
+  // Values that differ from the initial ones, by setting; gradio reports each change. They survive a reload of the page in
+  // the same window, except a dropped image. They are read before a user can change one, which keeps all of them anew.
+  const changedValues = keptValues();
+  const isReload = Object.keys(changedValues).length > 0;
   const keep = () => {
     const { init_image_box: _, ...plain } = changedValues;
     try {
@@ -85,11 +108,30 @@
     }
   };
 
+  const check = () => {
+    clearTimeout(timer);
+    timer = 0;
+    look.ask();
+  };
+
+  // The first move of a slider is checked at once, the others when it rests. gradio also reports values that are known:
+  // those of moved sliders and of loaded settings.
   const changed = (name, value, typed) => {
+    if (name in changedValues && changedValues[name] === value) return;
     changedValues[name] = value;
     keep();
+    if (!typed && !timer && look.isIdle()) {
+      check();
+      return;
+    }
     clearTimeout(timer);
-    timer = setTimeout(look.ask, typed ? TYPING_MS : MOVING_MS);
+    timer = setTimeout(check, typed ? TYPING_MS : MOVING_MS);
+  };
+
+  const takeAll = (values) => {
+    tab.marks.names().forEach((name, place) => (changedValues[name] = values[place]));
+    keep();
+    check();
   };
 
   // gradio reports a moved slider late; the check need not wait for that.
@@ -102,13 +144,15 @@
 
   const version = (id) => document.querySelector(`#${id} [data-version]`)?.dataset.version || "";
 
-  const state = () =>
-    JSON.stringify({
+  const state = () => {
+    tick.take();
+    return JSON.stringify({
       job: chosenJob,
       run: version("deforum_run"),
       jobs: version("deforum_jobs"),
       tools: version("deforum_tools"),
     });
+  };
 
   const shown = (act) => {
     const { job = "" } = document.querySelector("#deforum_run [data-job]")?.dataset || {};
@@ -213,21 +257,22 @@
     // Sets controls, also those of tabs that have not been opened, which are not in the page.
     set: (values) => filling.send({ act: "kept", values }),
     values: () => JSON.stringify(changedValues),
+    looking: () => JSON.stringify({ number: look.take(), values: changedValues }),
+    drawing: () => JSON.stringify({ number: draw.take(), values: changedValues }),
+    check: takeAll,
     synced: (values) => {
       filling.answered();
-      tab.marks.names().forEach((name, place) => (changedValues[name] = values[place]));
+      takeAll(values);
       tab.files.follow();
-      keep();
-      look.ask();
       presetLoaded();
     },
-    checked: () => {
-      look.answered();
+    checked: (verdict) => {
+      look.answered(numberOf(verdict));
       setTimeout(tab.marks.read, 0);
       plotIfVisible();
       tab.timeline?.refresh();
     },
-    drawn: draw.answered,
+    drawn: (plots) => draw.answered(numberOf(plots)),
     ticked: () => {
       tick.answered();
       setTimeout(checkWhenJobEnded, 0);
@@ -247,9 +292,7 @@
   // ---- start ----
 
   const restore = () => {
-    const kept = sessionStorage.getItem(KEPT);
-    if (!kept) return;
-    filling.send({ act: "kept", values: JSON.parse(kept) });
+    if (isReload) filling.send({ act: "kept", values: changedValues });
   };
 
   const toggleHelp = () => {
@@ -282,7 +325,7 @@
     find("deforum_plots")?.addEventListener("click", () => setTimeout(plotIfVisible, 100));
     setInterval(() => {
       if (document.hidden || tab.timeline?.dragging() || find("deforum_interface")?.offsetParent === null) return;
-      tick.ask();
+      tick.repeat();
       look.remind();
       draw.remind();
       acting.remind();

@@ -1,6 +1,6 @@
-// Background requests, which are repeated until the server answers.
-// gradio shows an error for each failed request, and the tab sends one every second: also while a WebUI restarts, a
-// laptop wakes up or the page is left.
+// The tab's requests while the server does not answer: a WebUI restarts, a laptop wakes up, the page is left.
+// Background requests are repeated until it answers, since gradio shows an error for each failed one, and the tab sends one
+// every second. A user's action fails, and only that: gradio would give up the whole page for one unanswered request.
 (() => {
   "use strict";
   const tab = (window.deforumTab ??= {});
@@ -14,12 +14,13 @@
   const plain = window.fetch.bind(window);
   const soon = () => new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
 
-  // Numbers of the tab's own events in gradio's description of the page; they depend on a WebUI's other extensions.
+  // Numbers of the tab's own events in gradio's description of the page, with the ids of their buttons; they depend on a
+  // WebUI's other extensions.
   const numbersIn = ({ components = [], dependencies = [] }) => {
     const buttons = new Map(components.map(({ id, props }) => [id, props?.elem_id]));
     const named = dependencies.map((event, place) => {
-      const button = event.targets.flat().map((id) => buttons.get(id)).find((id) => READING.includes(id));
-      return event.backend_fn && button ? [event.id ?? place, button] : null;
+      const button = event.targets.flat().map((id) => buttons.get(id)).find((id) => id?.startsWith("deforum_"));
+      return event.backend_fn && button && event.trigger_after == null ? [event.id ?? place, button] : null;
     });
     return new Map(named.filter(Boolean));
   };
@@ -68,9 +69,43 @@
     }
   };
 
+  // Says why an action failed, until the next one. A WebUI's gradio does so itself.
+  const say = (text) => {
+    const page = document.getElementById("deforum_own_page") && document.getElementById("deforum_interface");
+    document.getElementById("deforum_refused")?.remove();
+    if (!page || !text) return;
+    const said = document.createElement("p");
+    said.id = "deforum_refused";
+    said.setAttribute("role", "alert");
+    said.textContent = text;
+    page.prepend(said);
+  };
+
+  const answered = async (input, init) => {
+    try {
+      const answer = await plain(input, init);
+      return new Response(await answer.arrayBuffer(), answer);
+    } catch (error) {
+      if (init.signal?.aborted) throw error;
+      const message = "The server did not answer. Try again when it responds.";
+      return new Response(JSON.stringify({ error: message }), { status: 503 });
+    }
+  };
+
+  const sentOnce = async (input, init) => {
+    say("");
+    const answer = await answered(input, init);
+    if (!answer.ok) {
+      const { error } = await answer.clone().json().catch(() => ({}));
+      say(error || `The server answered with status ${answer.status}.`);
+    }
+    return answer;
+  };
+
   window.fetch = (input, init) => {
     const number = numberOf(input, init);
-    return number === null ? plain(input, init) : sent(number, input, init);
+    if (number === null) return plain(input, init);
+    return READING.includes(numbers.get(number)) ? sent(number, input, init) : sentOnce(input, init);
   };
   tab.requests = {};
 })();

@@ -84,16 +84,18 @@ class Answers:
         """Check the values of the controls and return the panel below Check."""
         return verdict_html(check(self._service, values))
 
-    def check_changes(self, changed: str) -> str:
+    def check_changes(self, asked: str) -> str:
         """Check the values that the page's script sends; see `check`.
 
         Args:
-            changed: JSON object of the values that differ from the initial ones.
+            asked: JSON object of the changed `values` and the request's `number`, which the answer begins with.
         """
+        wanted = _object(asked)
         try:
-            return self.check(*self._current(_object(changed)))
+            return _numbered(wanted, self.check(*self._changed(wanted)))
         except SettingsError as error:
-            return verdict_html(CheckResult(submitted_settings(self._start), None, error.problems))
+            checked = CheckResult(submitted_settings(self._start), None, error.problems)
+            return _numbered(wanted, verdict_html(checked))
 
     def timeline(self, asked: str) -> str:
         """Apply the edits that the timeline sends, and return its data as JSON.
@@ -106,10 +108,8 @@ class Answers:
         """
         wanted = _object(asked)
         request = read_request(wanted)
-        changed = wanted.get("values")
         try:
-            current = self._current(changed if isinstance(changed, dict) else {})
-            values = dict(zip(NAMES, current, strict=True))
+            values = dict(zip(NAMES, self._changed(wanted), strict=True))
             texts, refused = edited_texts(values, request, lambda: check(self._service, values))
             checked = check(self._service, values | texts)
             answer = timeline_data(checked, values | texts, request)
@@ -117,15 +117,17 @@ class Answers:
             texts, refused, answer = {}, message_of(error), {}
         return json.dumps(answer | {"texts": texts, "refused": refused, "number": wanted.get("number")})
 
-    def _current(self, values: dict[str, Any]) -> Values:
+    def _changed(self, wanted: dict[str, Any]) -> Values:
         """Return the values of all controls.
 
         Args:
-            values: those that differ from the initial ones.
+            wanted: a request of the page's script; its `values` are those that differ from the initial ones.
 
         Raises:
             SettingsError: a file was not dropped into the page.
         """
+        values = wanted.get("values")
+        values = values if isinstance(values, dict) else {}
         dropped = {name: self._uploads.of_setting(name, values[name]) for name in BOX_FIELDS & set(values)}
         return with_changes(values | dropped, self._start)
 
@@ -341,12 +343,13 @@ class Answers:
             for run in self._service.resumable_runs()
         ]
 
-    def plot_changes(self, names: list[str], changed: str) -> str:
+    def plot_changes(self, names: list[str], asked: str) -> str:
         """Plot the values that the page's script sends; see `check_changes` and `plot`."""
+        wanted = _object(asked)
         try:
-            return self.plot(names, self._current(_object(changed)))
+            return _numbered(wanted, self.plot(names, self._changed(wanted)))
         except SettingsError:
-            return _no_plan_html()
+            return _numbered(wanted, _no_plan_html())
 
     def plot(self, names: list[str], values: Values) -> str:
         """Return plots of the schedules and of the camera, or a note that the settings have problems.
@@ -377,14 +380,14 @@ class Answers:
             none. `number` is the request's.
         """
         wanted = _object(asked)
-        changed, ending = wanted.get("values"), str(wanted.get("ending"))
+        ending = str(wanted.get("ending"))
         ending = ending if ending in WRITERS else "glb"
-        return json.dumps({"number": wanted.get("number")} | self._camera(changed, ending))
+        return json.dumps({"number": wanted.get("number")} | self._camera(wanted, ending))
 
-    def _camera(self, changed: Any, ending: str) -> dict[str, str]:
+    def _camera(self, wanted: dict[str, Any], ending: str) -> dict[str, str]:
         media_type, write = WRITERS[ending]
         try:
-            checked = check(self._service, self._current(changed if isinstance(changed, dict) else {}))
+            checked = check(self._service, self._changed(wanted))
             if checked.prepared is None:
                 raise SettingsError(checked.problems)
             shot, warnings = video_shot(checked.prepared.plan)
@@ -419,6 +422,12 @@ def _object(text: str) -> dict[str, Any]:
     except (TypeError, ValueError, RecursionError):
         return {}
     return read if isinstance(read, dict) else {}
+
+
+def _numbered(wanted: dict[str, Any], html: str) -> str:
+    """Return HTML that begins with the number of the request that it answers."""
+    number = wanted.get("number")
+    return f'<span data-number="{number if isinstance(number, int) else 0:d}"></span>{html}'
 
 
 def _status_html(message: str, *, bad: bool = False, queued: str = "") -> str:

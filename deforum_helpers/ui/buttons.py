@@ -27,14 +27,14 @@ class Call:
 
     Args:
         answer: gets the answers and the value of each input; returns the value of the output, or a tuple with one for
-            each output. None leaves an output unchanged.
+            each output. None leaves an output unchanged. Without an answer only the script runs.
         inputs, outputs: names of components.
         script: JavaScript function that runs first and returns the inputs.
         after: JavaScript function that runs when the outputs are set.
         after_inputs: names of the components whose values `after` gets.
     """
 
-    answer: Callable[..., Any]
+    answer: Callable[..., Any] | None
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     script: str | None = None
@@ -113,12 +113,8 @@ BUTTONS = (
         "check",
         "Check",
         "run",
-        Call(
-            lambda answers, values: answers.check(*values),
-            ("fields",),
-            ("verdict",),
-            after=_page("checked()"),
-        ),
+        # As "look", so that of two answers the later one cannot be replaced by the earlier one.
+        Call(None, ("fields",), script="(...values) => { window.deforumTab?.check(values); }"),
     ),
     Button("preview", "Motion preview", "run", _starting(preview=True)),
     Button(
@@ -184,8 +180,9 @@ BUTTONS = (
             Answers.check_changes,
             ("sent",),
             ("verdict",),
-            "() => window.deforumTab.values()",
-            after=_page("checked()"),
+            "() => window.deforumTab.looking()",
+            after="(verdict) => { window.deforumTab?.checked(verdict); }",
+            after_inputs=("verdict",),
         ),
     ),
     Button(
@@ -196,8 +193,9 @@ BUTTONS = (
             Answers.plot_changes,
             ("plot_names", "sent"),
             ("plots",),
-            "(names) => [names, window.deforumTab.values()]",
-            after=_page("drawn()"),
+            "(names) => [names, window.deforumTab.drawing()]",
+            after="(plots) => { window.deforumTab?.drawn(plots); }",
+            after_inputs=("plots",),
         ),
     ),
     Button(

@@ -121,6 +121,9 @@ class EventHandler:
     The page sends values of the right kind only; an object or another kind comes from a crafted request. It is refused
     with a message in the first HTML output, and `answer` is not called.
 
+    An input that is also an output and keeps its value is not set again: a user may have changed it meanwhile. gradio 4
+    makes a new component for every output that is left alone, without our functions, so there all values are set.
+
     Args:
         answer: takes a value for each input and returns one for each output.
         inputs, outputs: gradio components.
@@ -134,6 +137,8 @@ class EventHandler:
         self._reads = [_converters(one).get("reads") or _reader(one) for one in inputs]
         self._writes = [_converters(one).get("writes") for one in outputs]
         self._is_html = [isinstance(one, gr.HTML) for one in outputs]
+        places = {id(one): place for place, one in enumerate(inputs)}
+        self._input_of = [places.get(id(one)) for one in outputs]
         self.__name__ = getattr(answer, "__name__", "answer")  # gradio reads it
 
     def __call__(self, *values: Any) -> Any:
@@ -144,6 +149,9 @@ class EventHandler:
             return self._refusal(message_of(error))
         results = list(answer) if isinstance(answer, (tuple, list)) else [answer]
         written = [write(one) if write else one for write, one in zip(self._writes, results, strict=True)]
+        for output, place in enumerate(self._input_of):
+            if MAJOR != 4 and place is not None and _is_same(written[output], values[place]):
+                written[output] = gr.update()
         return written[0] if self.outputs == 1 else written
 
     def _read(self, label: str, read: Callable[[Any], Any], value: Any) -> Any:
@@ -156,6 +164,11 @@ class EventHandler:
         first = self._is_html.index(True) if True in self._is_html else -1
         results = [refusal_html(message) if place == first else gr.update() for place in range(self.outputs)]
         return results[0] if self.outputs == 1 else results
+
+
+def _is_same(new: Any, old: Any) -> bool:
+    """Return whether two values of a control look alike in the page; True and 1 do not."""
+    return bool(new == old) and isinstance(new, bool) == isinstance(old, bool)
 
 
 def _converters(component: Any) -> dict[str, Callable[[Any], Any]]:

@@ -72,7 +72,9 @@ def _connect(trigger: Callable[..., Any], call: Call, components: TabComponents,
     outputs = [(name in _TUPLES, components.of(name)) for name in call.outputs]
     compat.on(
         trigger,
-        partial(_answer, call.answer, answers, [(one, len(held)) for one, held in inputs], outputs),
+        partial(_answer, call.answer, answers, [(one, len(held)) for one, held in inputs], outputs)
+        if call.answer
+        else None,
         [component for _, held in inputs for component in held],
         [component for _, held in outputs for component in held],
         script=call.script,

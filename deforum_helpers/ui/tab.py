@@ -248,6 +248,7 @@ class _Builder:
                 label="Resumable runs",
                 elem_id="deforum_runs",
                 allow_custom_value=True,
+                scale=3,
             )
             self._buttons("resume", size="sm", min_width=80)
 
@@ -300,6 +301,7 @@ class _Builder:
                 value=UNITS_OF_KEYS[0],
                 label="Keys of schedules and prompts in",
                 elem_id="deforum_keys_unit",
+                scale=3,
             )
             self._buttons("keys", size="sm", min_width=100)
         make["report"] = compat.html("", "deforum_report")

@@ -81,6 +81,19 @@ def test_letters_in_drawings_are_large_enough_to_read(browser: Any, url: str) ->
         one.until(readable)
 
 
+def test_no_label_shows_through_the_bar_of_a_phone(browser: Any, url: str) -> None:
+    script = """() => {
+        const bar = document.querySelector(".deforum-dock").getBoundingClientRect();
+        const label = document.querySelector("#deforum_keys_unit [data-testid=block-info]");
+        const place = label.getBoundingClientRect();
+        window.scrollBy(0, place.top - bar.top - 5);
+        const [x, y] = [place.left + 5, label.getBoundingClientRect().top + 5];
+        return document.elementFromPoint(x, y).closest(".deforum-dock") !== null;
+    }"""
+    with window(browser, url, 390) as one:
+        assert one.page.evaluate(script)
+
+
 def test_a_phone_has_image_progress_settings_and_generate_at_hand(browser: Any, url: str) -> None:
     def seen(selector: str) -> bool:
         box = one.page.locator(selector).first.bounding_box()

@@ -73,6 +73,75 @@ def test_a_server_that_is_away_is_waited_for(browser: Any, url: str) -> None:
         one.without_a_server()
 
 
+def test_a_press_without_a_server_fails_alone(browser: Any, url: str) -> None:
+    with window(browser, url) as one:
+        one.open("Keyframes")
+        one.page.context.set_offline(True)
+        one.page.click("#deforum_save")
+        one.page.locator("#deforum_refused").wait_for()
+        one.fill("max_frames", "33")
+        one.page.context.set_offline(False)
+        one.verdict("2.2 s at 15 fps")
+        one.page.click("#deforum_save")
+        one.page.locator("#deforum_report", has_text="Saved as").first.wait_for()
+        assert one.page.locator("#deforum_refused").count() == 0
+        one.complaints[:] = [text for text in one.complaints if "ERR_INTERNET_DISCONNECTED" not in text]
+
+
+def _held_event(page: Any, button: str) -> list[Any]:
+    """Keep back the next request of a button; return the list that gets it."""
+    config = """button => {
+        const { components, dependencies } = window.gradio_config;
+        const { id } = components.find(one => one.props?.elem_id === button);
+        return dependencies.find(one => one.backend_fn && one.targets.some(target => target[0] === id)).id;
+    }"""
+    number = page.evaluate(config, button)
+    held: list[Any] = []
+
+    def hold_the_first(route: Any) -> None:
+        if held or route.request.post_data_json["fn_index"] != number:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route(re.compile("run/predict"), hold_the_first)
+    return held
+
+
+def test_a_change_during_a_slow_check_is_checked_too(browser: Any, url: str) -> None:
+    with window(browser, url) as one:
+        one.open("Keyframes")
+        held = _held_event(one.page, "deforum_look")
+        one.fill("max_frames", "33")
+        one.until(lambda: bool(held))
+        one.fill("max_frames", "45")
+        one.until(lambda: '"max_frames":45' in one.page.evaluate("deforumTab.values()"))
+        # The page presses again as if the answer were lost, and gradio drops the press since it still waits for it.
+        press = """() => new Promise((done) => {
+            document.getElementById("deforum_look").addEventListener("click", done);
+            const now = Date.now;
+            Date.now = () => now() + 60_000;
+        })"""
+        one.page.evaluate(press)
+        held[0].continue_()
+        one.verdict("3.0 s at 15 fps")
+
+
+def test_typing_while_a_preset_is_loading_stays(browser: Any, url: str) -> None:
+    with window(browser, url) as one:
+        one.open("Output")
+        held = _held_event(one.page, "deforum_fill")
+        one.page.click("[data-preset=fly_through_3d]")
+        one.until(lambda: bool(held))
+        one.fill("fps", "10")
+        one.verdict("12.0 s at 10 fps")
+        held[0].continue_()
+        one.page.locator("#deforum_report", has_text="fly_through_3d").first.wait_for()
+        one.page.locator(".deforum-preset-said").get_by_role("button", name="Undo").wait_for()
+        assert one.field("fps").input_value() == "10"
+        one.verdict("12.0 s at 10 fps")
+
+
 def test_controls_come_and_go_with_the_mode(browser: Any, url: str) -> None:
     with window(browser, url) as one:
         one.open("Keyframes")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,15 @@ def _order(awaited: Sequence[Path], turn: int) -> tuple[Path, ...]:
 
 ORDERS = [_order(awaited, turn) for turn, awaited in enumerate(permutations(AWAITED))]
 PAGE = """<div id="deforum_interface"><button data-act="up" data-job="a">Move up</button>
-<button id="deforum_look" onclick="window.looks = (window.looks || 0) + 1; window.deforumTab.checked()"></button>
+<button id="deforum_look" onclick="window.looks = (window.looks || 0) + 1; (window.look || look)()"></button>
 <button id="deforum_tick"></button><button id="deforum_act" onclick="window.sent = (window.sent || 0) + 1"></button>
 <div id="deforum_field_zoom"></div>
 <div id="deforum_verdict"><span class="deforum-marks"
- data-marks='{"hidden": [], "problems": {"zoom": [{"message": "No."}]}}'></span></div></div>"""
+ data-marks='{"hidden": [], "problems": {"zoom": [{"message": "No."}]}}'></span></div></div>
+<script>
+const numbered = (asked) => `<span data-number="${JSON.parse(asked).number}"></span>`;
+const look = () => deforumTab.checked(numbered(deforumTab.looking()));
+</script>"""
 
 
 @pytest.mark.parametrize(
@@ -57,6 +62,94 @@ def test_they_work_in_any_order_and_twice(browser: Any, scripts: Sequence[Path])
         assert complaints == []
     finally:
         page.close()
+
+
+@pytest.fixture
+def scripts_page(browser: Any) -> Iterator[Any]:
+    """A reloaded page whose scripts start when its clock runs."""
+    page = browser.new_page()
+    try:
+        page.route("http://page.test/", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+        page.clock.install()
+        page.goto("http://page.test/")
+        page.evaluate("sessionStorage.setItem('deforum_held', JSON.stringify({W: 320, H: 640}))")
+        for script in AWAITED:
+            page.add_script_tag(content=script.read_text(encoding="utf-8"))
+        yield page
+    finally:
+        page.close()
+
+
+def _values(page: Any) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(page.evaluate("deforumTab.values()"))
+    return values
+
+
+def test_a_change_before_the_start_is_kept_beside_those_of_before_the_reload(scripts_page: Any) -> None:
+    scripts_page.evaluate("deforumTab.changed('W', 512, false)")
+    assert _values(scripts_page) == {"W": 512, "H": 640}
+    assert json.loads(scripts_page.evaluate("sessionStorage.getItem('deforum_held')")) == {"W": 512, "H": 640}
+
+
+# gradio drops the press that follows when patience ends, as it still waits for the answer to the one before.
+def test_a_change_while_an_answer_is_late_is_checked_after_it(scripts_page: Any) -> None:
+    page = scripts_page
+    page.clock.run_for(1000)
+    page.evaluate(
+        "void (window.asked = [], window.look = () => asked.length || asked.push(deforumTab.looking()))"
+    )
+    page.evaluate("deforumTab.changed('steps', 5, false)")
+    page.clock.run_for(1000)
+    page.evaluate("deforumTab.changed('steps', 9, false)")
+    before = page.evaluate("looks")
+    page.clock.run_for(17_000)
+    assert page.evaluate("looks") > before
+    page.evaluate("void (window.look = () => asked.push(deforumTab.looking()))")
+    page.evaluate("deforumTab.checked(numbered(asked[0]))")
+    assert [json.loads(one)["values"]["steps"] for one in page.evaluate("asked")] == [5, 9]
+
+
+def test_an_answer_that_comes_after_a_later_one_is_replaced(scripts_page: Any) -> None:
+    page = scripts_page
+    page.clock.run_for(1000)
+    page.evaluate("void (window.asked = [], window.look = () => asked.push(deforumTab.looking()))")
+    page.evaluate("deforumTab.changed('steps', 5, false)")
+    page.evaluate("deforumTab.changed('steps', 9, false)")
+    page.clock.run_for(17_000)
+    page.evaluate("deforumTab.checked(numbered(asked[1]))")
+    assert len(page.evaluate("asked")) == 2
+    page.evaluate("deforumTab.checked(numbered(asked[0]))")
+    page.evaluate("deforumTab.checked(numbered(asked[2]))")
+    page.clock.run_for(20_000)
+    assert [json.loads(one)["values"]["steps"] for one in page.evaluate("asked")] == [5, 9, 9]
+
+
+def test_a_value_is_checked_at_once_and_once(scripts_page: Any) -> None:
+    page = scripts_page
+    page.clock.run_for(1000)
+    before = page.evaluate("looks")
+    assert page.evaluate("deforumTab.changed('steps', 5, false), looks") == before + 1
+    page.evaluate("deforumTab.changed('steps', 5, false)")
+    page.clock.run_for(1000)
+    assert page.evaluate("deforumTab.changed('zoom', '0: (1)', true), looks") == before + 1
+    page.clock.run_for(1000)
+    assert page.evaluate("looks") == before + 2
+
+
+def test_the_jobs_are_not_asked_for_while_an_answer_is_awaited(scripts_page: Any) -> None:
+    """A page that takes seconds for an answer would otherwise do nothing else."""
+    page = scripts_page
+    page.clock.run_for(1000)
+    page.evaluate(
+        "window.ticks = 0;"
+        "void (document.getElementById('deforum_tick').onclick = () => { ticks++; deforumTab.state(); });"
+        "deforumTab.state(); deforumTab.ticked()"
+    )
+    page.clock.run_for(5000)
+    assert page.evaluate("ticks") == 1
+    assert page.evaluate("deforumTab.ticked(), ticks") == 1
+    page.clock.run_for(1000)
+    assert page.evaluate("ticks") == 2
 
 
 # What gradio 3 (no ids, buttons alone), 4 and 6 say of a page: an event of the tab, what follows it, one of a host.
@@ -103,6 +196,38 @@ def test_a_request_of_the_tab_itself_waits_for_the_server_and_no_other_does(
         assert len(met) == 4
         assert page.evaluate(ASKING, [path, 2]) is None  # somebody pressed this one and has to know
         assert page.evaluate(ASKING, [path, 2]) == [200, {"data": ["here"]}]
+    finally:
+        page.close()
+
+
+def test_an_action_fails_alone_and_says_why(browser: Any) -> None:
+    """gradio takes a request without any answer for the end of the whole page."""
+    page = browser.new_page()
+    config = """{components: [{id: 7, props: {elem_id: "deforum_generate"}}],
+        dependencies: [{targets: [[7, "click"]], backend_fn: true}]}"""
+    answers: list[dict[str, Any]] = [{"status": 413, "json": {"error": "Too large."}}, {"json": {"data": []}}]
+
+    def answer(route: Any) -> None:
+        if met.append(route) or len(met) == 1:
+            route.abort()
+        else:
+            route.fulfill(**answers[len(met) - 2])
+
+    met: list[Any] = []
+    try:
+        body = f'<meta id="deforum_own_page">{PAGE}'
+        page.route("http://page.test/", lambda route: route.fulfill(body=body, content_type="text/html"))
+        page.route("http://page.test/run/predict", answer)
+        page.goto("http://page.test/")
+        page.evaluate(f"void (window.gradio_config = {config})")
+        page.add_script_tag(content=REQUESTS.read_text(encoding="utf-8"))
+        said = page.locator("#deforum_refused")
+        status, _ = page.evaluate(ASKING, ["/run/predict", 0])
+        assert (status, said.count()) == (503, 1)
+        assert page.evaluate(ASKING, ["/run/predict", 0])[0] == 413
+        assert said.inner_text() == "Too large."
+        assert page.evaluate(ASKING, ["/run/predict", 0])[0] == 200
+        assert said.count() == 0
     finally:
         page.close()
 

@@ -45,6 +45,10 @@ def values(**changed: Any) -> tuple[Any, ...]:
     return tuple(held[name] for name in NAMES)
 
 
+def asked(**changed: Any) -> str:
+    return json.dumps({"number": 7, "values": changed})
+
+
 def marks(answer: str) -> dict[str, Any]:
     found = re.search(r'data-marks="([^"]*)"', answer)
     assert found
@@ -120,8 +124,8 @@ def test_hidden_controls_are_told_with_and_without_problems(answers: Answers) ->
 def test_what_did_not_change_is_as_it_was_at_the_start(service: FakeService) -> None:
     answers = Answers(service, str, values(max_frames=31, fps=10))
     assert "3.1 s at 10 fps" in answers.check_changes("{}")
-    assert "3.1 s at 10 fps" in answers.check_changes('{"W": 256}')
-    assert "6.2 s at 5 fps" in answers.check_changes('{"fps": 5}')
+    assert "3.1 s at 10 fps" in answers.check_changes(asked(W=256))
+    assert "6.2 s at 5 fps" in answers.check_changes(asked(fps=5))
 
 
 def test_generate_queues_what_the_controls_hold(answers: Answers, service: FakeService) -> None:
@@ -457,25 +461,30 @@ def test_the_folder_is_told_from_the_output_folder(service: FakeService, tmp_pat
     )
 
 
-def test_a_look_needs_only_what_changed(answers: Answers) -> None:
-    full = answers.check(*values(W=640, prompts='{"0": "a lake"}', zoom="0: (1.01+)"))
-    assert (
-        answers.check_changes(json.dumps({"W": 640, "prompts": '{"0": "a lake"}', "zoom": "0: (1.01+)"}))
-        == full
-    )
-    assert answers.check_changes("{}") == answers.check(*values())
-    assert answers.check_changes('{"no setting": 1}') == answers.check(*values())
-    assert ">zoom<" in answers.plot_changes([], "{}")
+def test_a_look_needs_only_what_changed_and_returns_its_number(answers: Answers) -> None:
+    changed = {"W": 640, "prompts": '{"0": "a lake"}', "zoom": "0: (1.01+)"}
+    number = '<span data-number="7"></span>'
+    assert answers.check_changes(asked(**changed)) == number + answers.check(*values(**changed))
+    assert answers.check_changes(asked()) == number + answers.check(*values())
+    assert answers.check_changes(asked(**{"no setting": 1})) == number + answers.check(*values())
+    plots = answers.plot_changes([], asked())
+    assert plots.startswith(number)
+    assert ">zoom<" in plots
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"number": "\'><b>", "values": 5}', '{"number": 1e99}', "{}"])
+def test_a_look_without_a_number_is_answered_as_number_0(answers: Answers, text: str) -> None:
+    assert answers.check_changes(text) == '<span data-number="0"></span>' + answers.check(*values())
 
 
 @pytest.mark.parametrize(
     "image", [{"path": "/x/a.png"}, {"name": "/x/a.png"}, "/x/a.png", "a" * 32 + "/a.png", ["/x/a.png"], 1]
 )
 def test_an_image_that_was_not_dropped_is_no_image(answers: Answers, image: Any) -> None:
-    asked = json.dumps({"use_init": True, "init_image_box": image})
-    (problem,) = marks(answers.check_changes(asked))["problems"]["init_image_box"]
-    assert "tab_upload_" in answers.check_changes(asked), problem
-    assert "tab_plot_without_plan" in answers.plot_changes([], asked)
+    text = asked(use_init=True, init_image_box=image)
+    (problem,) = marks(answers.check_changes(text))["problems"]["init_image_box"]
+    assert "tab_upload_" in answers.check_changes(text), problem
+    assert "tab_plot_without_plan" in answers.plot_changes([], text)
 
 
 def test_an_image_that_was_dropped_is_known_by_its_id_and_outlives_its_folder(
@@ -485,8 +494,7 @@ def test_an_image_that_was_dropped_is_known_by_its_id_and_outlives_its_folder(
     answers = Answers(service, str, uploads=uploads)
     still = next((Path(__file__).parents[2] / "config" / "presets").glob("*.jpg")).read_bytes()
     dropped = uploads.add("a lake.jpg", [still])
-    asked = json.dumps({"use_init": True, "init_image_box": dropped})
-    assert marks(answers.check_changes(asked))["problems"] == {}
+    assert marks(answers.check_changes(asked(use_init=True, init_image_box=dropped)))["problems"] == {}
     held = values(use_init=True, init_image_box=str(uploads.path(dropped)))
     assert "tab_jobs_queued" in answers.generate(False, [], held)
     stored = Path(service.submitted[0]["init_image_box"])

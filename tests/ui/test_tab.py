@@ -46,10 +46,14 @@ with gr.Blocks():
     dropped = Uploads(Path(sys.argv[1], "dropped"), Path(sys.argv[1]))
     width = compat.field(control(FIELDS["W"]), 512, (), dropped)
     module = compat.field(control(FIELDS["cn_1_module"]), "none", ("none", "canny"), dropped)
+    image = compat.field(control(FIELDS["init_image_box"]), None, (), dropped)
+fields = [width, module, image]
+loaded = compat.EventHandler(lambda *values: (*values[:1], "canny", *values[2:]), fields, fields)
 print("FOUND" + json.dumps({
     "config": config,
     "free": [module.allow_custom_value, module.preprocess("my own")],
     "beyond": width.preprocess(99_999),
+    "set": [loaded(512, "none", ""), loaded(True, "canny", "")],
     "answering": [isinstance(one.fn, compat.EventHandler) for one in made.fns.values() if one.fn],
     "url": compat.file_url(Path("/a b/\\u00fc#?.mp4")),
 }, default=str))
@@ -92,6 +96,12 @@ def test_nothing_is_offered_to_programs(config: dict[str, Any]) -> None:
     asked = [event for event in config["dependencies"] if event.get("backend_fn")]
     assert asked
     assert all(event["api_visibility"] == "private" and not event["queue"] for event in asked)
+
+
+def test_only_values_that_change_are_set_in_the_page(found: dict[str, Any]) -> None:
+    """Setting the others again would undo what a user typed meanwhile."""
+    unset = {"__type__": "update"}
+    assert found["set"] == [[unset, "canny", unset], [unset, unset, unset]]
 
 
 def test_changes_of_all_settings_are_watched(
