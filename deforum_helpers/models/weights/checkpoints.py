@@ -755,6 +755,7 @@ def title_of(file: ModelFile) -> str:
         "vae": f"a VAE ({about}) with {file.width} latent channels",
         "lora": "a LoRA",
         "controlnet": "a ControlNet",
-        "language_model": "a language model",
+        "language_model": f"a language model ({file.network})" if file.network else "a language model",
+        "vision_tower": "the part of a language model that reads images, which no prompt needs",
         "unknown": "a file with tensors of an unknown layout",
     }[file.component]

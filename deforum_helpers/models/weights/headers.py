@@ -128,8 +128,8 @@ def _safetensors_tensors(file: BinaryIO) -> dict[str, TensorHeader]:
     return tensors
 
 
-def gguf_header(path: Path) -> tuple[str, dict[str, TensorHeader]]:
-    """Return (architecture, tensors) of a GGUF file, from its header alone.
+def gguf_header(path: Path) -> tuple[dict[str, Any], dict[str, TensorHeader]]:
+    """Return (metadata, tensors) of a GGUF file, from its header alone; of a list in the metadata its length.
 
     Raises:
         ModelError: the file is missing, broken or of another format.
@@ -185,7 +185,7 @@ class _Limited:
         return os.fstat(self._file.fileno()).st_size >= self._file.tell() + end
 
 
-def _gguf_tensors(file: _Limited) -> tuple[str, dict[str, TensorHeader]]:
+def _gguf_tensors(file: _Limited) -> tuple[dict[str, Any], dict[str, TensorHeader]]:
     if file.bytes(4) != GGUF_MAGIC or file.number("<I") not in (2, 3):
         raise ValueError("another format")
     count, values = file.number("<Q"), file.number("<Q")
@@ -204,7 +204,7 @@ def _gguf_tensors(file: _Limited) -> tuple[str, dict[str, TensorHeader]]:
         end = max(end, offset + tensors[name].size_bytes)
     if not file.is_complete(end):
         raise ValueError("cut off")
-    return str(metadata.get("general.architecture", "")), tensors
+    return metadata, tensors
 
 
 def read_json(path: Path) -> dict[str, Any]:
