@@ -35,7 +35,14 @@ from deforum_helpers.engines.memory import (
     plan_memory,
     sampling_bytes,
 )
-from deforum_helpers.models.weights.checkpoints import PICKLES, TITLES, Kind, folder_components, title_of
+from deforum_helpers.models.weights.checkpoints import (
+    PICKLES,
+    TITLES,
+    Kind,
+    folder_components,
+    recognize_named,
+    title_of,
+)
 from deforum_helpers.models.weights.files import models_folder
 from deforum_helpers.models.weights.headers import TensorHeader, read_json, safetensors_header
 from deforum_helpers.models.weights.recognition import GGUF, SAFETENSORS, recognize
@@ -207,7 +214,7 @@ def _listed(path: Path, machine: Machine, sha256: Callable[[Path], str] | None) 
 def _of_file(path: Path, machine: Machine, sha256: Callable[[Path], str] | None) -> ListedModel:
     if path.suffix.casefold() in PICKLES:
         raise ModelError(messages.PICKLE_UNREAD(name=path.name))
-    file = recognize(path)
+    file = recognize_named(path)
     own = _metadata(path).get("modelspec.license", "")
     plan, size_px = None, 0
     if file.component == "checkpoint" and file.family in ("sd", "sdxl") and path.suffix == SAFETENSORS:

@@ -492,6 +492,8 @@ def test_wrong_parts_are_called_by_their_names(tiny: TinyMaker, tmp_path: Path) 
     rows = torch.ones(4, 2)
     lora = saved({"transformer.layers.0.attention.to_q.lora_A.weight": rows}, tmp_path / "lora.safetensors")
     unknown = saved({"stem.weight": rows}, tmp_path / "unknown.safetensors")
+    controlnet = saved({"control_model.zero_convs.0.0.weight": rows}, tmp_path / "net.safetensors")
+    shard = saved({"stem.weight": rows}, tmp_path / "model-00001-of-00002.safetensors")
     language_model = saved({"model.layers.0.self_attn.q_proj.weight": rows}, tmp_path / "llama.safetensors")
     wide = {"model.embed_tokens.weight": rows, "model.layers.0.self_attn.q_norm.weight": torch.ones(2)}
     larger = saved(wide, tmp_path / "larger.safetensors")
@@ -500,12 +502,14 @@ def test_wrong_parts_are_called_by_their_names(tiny: TinyMaker, tmp_path: Path) 
     flux2_vae = saved(vae_of(tiny("flux2-klein"), "flux2-klein"), tmp_path / "vae2.safetensors")
     cases: tuple[tuple[str, Path, str, tuple[str, ...]], ...] = (
         ("transformer", tmp_path / "nowhere.safetensors", "part_not_found", ("--transformer",)),
-        ("transformer", tmp_path, "part_not_found", ("--transformer", "config.json")),
+        ("transformer", tmp_path, "part_without_configuration", ("config.json", "'transformer'")),
         ("transformer", tmp_path / "model.pt", "checkpoint_pickle", ("model.pt",)),
+        ("transformer", shard, "file_of_several", ("name the folder",)),
+        ("transformer", controlnet, "part_wrong", ("a ControlNet", "the folder ControlNet")),
         ("transformer", cut, "not_safetensors", ("cut off",)),
-        ("transformer", lora, "part_wrong", ("a LoRA", "the transformer of Z-Image")),
+        ("transformer", lora, "part_wrong", ("a LoRA", "the transformer of Z-Image", "<lora:name:weight>")),
         ("transformer", vae, "part_wrong", ("a VAE",)),
-        ("transformer", text, "part_wrong", ("the text encoder Qwen3",)),
+        ("transformer", text, "part_wrong", ("the text encoder Qwen3", "name it with --text-encoder")),
         ("transformer", foreign, "part_wrong", ("the transformer of Chroma",)),
         ("transformer", language_model, "part_wrong", ("a language model",)),
         ("transformer", unknown, "part_wrong", ("unknown layout",)),

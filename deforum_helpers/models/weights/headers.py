@@ -16,9 +16,11 @@ from deforum_helpers.core.files.regular import (
     UnusableFile,
     check_folder,
     check_regular,
+    head_of,
     open_regular,
     read_regular,
 )
+from deforum_helpers.core.messages import Message, Text
 from deforum_helpers.models import messages
 
 _HEADER_LIMIT_BYTES = 64 * 2**20
@@ -107,7 +109,41 @@ def safetensors_header(path: Path) -> dict[str, TensorHeader]:
     except UnusableFile as error:
         raise ModelError(messages.MODEL_FILE_UNUSABLE(file=path.name, reason=error)) from error
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise ModelError(messages.NOT_SAFETENSORS(file=path.name)) from error
+        raise ModelError(
+            messages.NOT_SAFETENSORS(file=path.name, reason=_fault(path, ".safetensors"))
+        ) from error
+
+
+# Beginnings of other files that are found under the name of a model.
+_OTHERS: Mapping[bytes, Message] = {
+    b"version https://git-lfs": messages.FILE_IS_POINTER,
+    b"<": messages.FILE_IS_PAGE,
+    b"PK\x03\x04": messages.FILE_IS_PICKLE,
+    b"\x80": messages.FILE_IS_PICKLE,
+}
+
+
+def _fault(path: Path, ending: str) -> Text:
+    """Return why a file cannot be read, as a clause, from its name and first bytes.
+
+    Args:
+        path: of the file.
+        ending: of the names of such files.
+    """
+    if path.suffix.casefold() != ending:
+        return messages.FILE_OTHERWISE_NAMED(found=path.suffix, allowed=ending)
+    try:
+        head = head_of(path, 64)
+    except UnusableFile:
+        head = b"?"
+    if not head:
+        return messages.FILE_EMPTY()
+    if ending != ".gguf" and head.startswith(GGUF_MAGIC):
+        return messages.FILE_NAMED_WRONGLY(found=".gguf")
+    if ending != ".safetensors" and head[8:10] == b'{"':
+        return messages.FILE_NAMED_WRONGLY(found=".safetensors")
+    found = (message for start, message in _OTHERS.items() if head.lstrip().startswith(start))
+    return next(found, messages.FILE_DAMAGED)()
 
 
 def _safetensors_tensors(file: BinaryIO) -> dict[str, TensorHeader]:
@@ -120,11 +156,19 @@ def _safetensors_tensors(file: BinaryIO) -> dict[str, TensorHeader]:
     tensors, end = {}, 0
     for name, entry in header.items():
         if name != "__metadata__":
+            dtype, shape = entry["dtype"], entry["shape"]
             first, last = entry.get("data_offsets") or (0, 0)  # the loader insists on them
-            tensors[name] = TensorHeader(entry["dtype"], tuple(entry["shape"]), last - first)
+            if (
+                last < first
+                or not isinstance(dtype, str)
+                or any(type(one) is not int or one < 0 for one in (first, last, *shape))
+            ):
+                raise ValueError(name)
+            tensors[name] = TensorHeader(dtype, tuple(shape), last - first)
             end = max(end, last)
-    if os.fstat(file.fileno()).st_size < 8 + length + end:
-        raise ValueError("cut off")
+    size = os.fstat(file.fileno()).st_size - 8 - length
+    if size < end or 0 < end < size:
+        raise ValueError("cut off, or longer than its tensors")
     return tensors
 
 
@@ -132,15 +176,19 @@ def gguf_header(path: Path) -> tuple[dict[str, Any], dict[str, TensorHeader]]:
     """Return (metadata, tensors) of a GGUF file, from its header alone; of a list in the metadata its length.
 
     Raises:
-        ModelError: the file is missing, broken or of another format.
+        ModelError: the file is missing, broken, one of several or of another format.
     """
     try:
         with open_regular(path) as file:
-            return _gguf_tensors(_Limited(file))
+            metadata, tensors = _gguf_tensors(_Limited(file))
     except UnusableFile as error:
         raise ModelError(messages.MODEL_FILE_UNUSABLE(file=path.name, reason=error)) from error
     except (ValueError, KeyError, struct.error) as error:
-        raise ModelError(messages.NOT_GGUF(file=path.name)) from error
+        raise ModelError(messages.NOT_GGUF(file=path.name, reason=_fault(path, ".gguf"))) from error
+    if metadata.get("split.count", 1) > 1:
+        number = metadata.get("split.no", 0) + 1
+        raise ModelError(messages.GGUF_SPLIT(file=path.name, number=number, count=metadata["split.count"]))
+    return metadata, tensors
 
 
 class _Limited:
