@@ -236,6 +236,9 @@ def _of_file(path: Path, machine: Machine, sha256: Callable[[Path], str] | None)
 
 
 def _of_folder(folder: Path, machine: Machine) -> ListedModel:
+    if not any(path.suffix.casefold() in _ENDINGS for path in folder.glob("*/*")):
+        kind, _ = folder_components(folder, with_weights=False)
+        return ListedModel(folder, f"the configuration of {TITLES[kind]}, without weights")
     kind, components = folder_components(folder)
     headers = {name: _component_header(folder / name) for name in components if "tokenizer" not in name}
     size_px = _usual_size(kind)

@@ -148,6 +148,13 @@ COMPONENT_PICKLED = Message(
     "The {component} of the model {name!r} has {found} and no .safetensors file; only .safetensors weights are loaded. "
     "Use that version of the model.",
 )
+COMPONENT_WITHOUT_WEIGHTS = Message(
+    "component_without_weights",
+    "The {component} of the model {name!r} has no weights; put its .safetensors file into the folder {component!r} "
+    "of the model{option}.",
+)
+# The end of COMPONENT_WITHOUT_WEIGHTS
+OR_NAME_IT = Message("or_name_it", ", or name a file of it with {option}")
 NOT_A_CHECKPOINT = Message(
     "not_a_checkpoint",
     "The file {file!r} is {found}, not a checkpoint or transformer of {allowed}; a LoRA belongs in the prompt as "

@@ -530,7 +530,7 @@ def _part_of_folder(
     for component in sorted(slots, key=lambda name: name != path.name):
         if class_name in _COMPONENTS[kind][component]:
             _refuse_foreign_code(path.parent, path.name)
-            _refuse_pickles(path.parent, path.name)
+            _refuse_unreadable(path.parent, path.name)
             return component, Part(path, slots[component][0], str(class_name))
     allowed = dict.fromkeys(name for slot in slots for name in _COMPONENTS[kind][slot])
     raise ModelError(
@@ -676,7 +676,7 @@ def folder_components(
         if component in elsewhere and component not in own:
             _refuse_unconfigured(folder, kind, component)
         elif with_weights and component not in elsewhere:
-            _refuse_pickles(folder, component)
+            _refuse_unreadable(folder, component)
     return kind, components
 
 
@@ -755,13 +755,22 @@ def _refuse_foreign_code(folder: Path, component: str) -> None:
             raise ModelError(messages.FOREIGN_CODE(name=folder.name, file=f"{component}/{config}"))
 
 
-def _refuse_pickles(folder: Path, component: str) -> None:
+def _refuse_unreadable(folder: Path, component: str) -> None:
     if component.startswith("tokenizer"):
         return
     names = [path.name for path in (folder / component).glob("*") if path.is_file()]
-    if not any(name.endswith(".safetensors") for name in names):
-        found = next((name for name in names if name.endswith(PICKLES)), "no weights")
-        raise ModelError(messages.COMPONENT_PICKLED(component=component, name=folder.name, found=found))
+    if any(name.endswith(SAFETENSORS) for name in names):
+        return
+    if pickle := next((name for name in names if name.endswith(PICKLES)), None):
+        raise ModelError(messages.COMPONENT_PICKLED(component=component, name=folder.name, found=pickle))
+    option = _OPTIONS.get(component.rstrip("_23"))
+    raise ModelError(
+        messages.COMPONENT_WITHOUT_WEIGHTS(
+            component=component,
+            name=folder.name,
+            option=messages.OR_NAME_IT(option=option) if option else "",
+        )
+    )
 
 
 def _checkpoint_kind(file: ModelFile) -> Kind:
