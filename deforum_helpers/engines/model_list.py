@@ -55,6 +55,7 @@ _FOLDERS = (
     "unet",
     "text_encoder",
     "text_encoders",
+    "clip",
     "VAE",
     "vae",
     "Deforum",

@@ -11,6 +11,7 @@ import pytest
 
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.models.weights.checkpoints import title_of
+from deforum_helpers.models.weights.headers import _GGUF_TYPES
 from deforum_helpers.models.weights.recognition import ModelFile, recognize
 from tests.refusals import refuses
 
@@ -233,6 +234,14 @@ def test_what_is_no_gguf(tmp_path: Path, content: bytes, reason: str) -> None:
     (tmp_path / "m.gguf").write_bytes(content)
     with refuses(ModelError, "not_gguf", reason):
         recognize(tmp_path / "m.gguf")
+
+
+def test_the_types_of_ggufs_have_the_sizes_that_the_package_gguf_gives_them() -> None:
+    gguf = pytest.importorskip("gguf")
+    for number, (name, *sizes) in _GGUF_TYPES.items():
+        kind = gguf.GGMLQuantizationType.__members__.get(name)
+        if kind is not None:  # versions of the package know more or fewer
+            assert (int(kind), list(gguf.GGML_QUANT_SIZES[kind])) == (number, sizes), name
 
 
 def test_a_gguf_that_is_one_of_several(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ _HEADER_LIMIT_BYTES = 64 * 2**20
 _MOST_IN_HEADER = 2_000_000
 
 GGUF_MAGIC = b"GGUF"
-# Number of a GGUF type -> its name, the weights of a block, and the bytes of a block, as the specification lists them.
+# Number of a GGUF type -> its name, the weights of a block, and the bytes of a block, as the specification lists them;
+# also of types that are not read, so that lists and refusals name them.
 _GGUF_TYPES: Mapping[int, tuple[str, int, int]] = {
     0: ("F32", 1, 4),
     1: ("F16", 1, 2),
@@ -41,9 +42,22 @@ _GGUF_TYPES: Mapping[int, tuple[str, int, int]] = {
     12: ("Q4_K", 256, 144),
     13: ("Q5_K", 256, 176),
     14: ("Q6_K", 256, 210),
+    16: ("IQ2_XXS", 256, 66),
+    17: ("IQ2_XS", 256, 74),
+    18: ("IQ3_XXS", 256, 98),
+    19: ("IQ1_S", 256, 50),
     20: ("IQ4_NL", 32, 18),
+    21: ("IQ3_S", 256, 110),
+    22: ("IQ2_S", 256, 82),
     23: ("IQ4_XS", 256, 136),
+    24: ("I8", 1, 1),
+    26: ("I32", 1, 4),
+    29: ("IQ1_M", 256, 56),
     30: ("BF16", 1, 2),
+    34: ("TQ1_0", 256, 54),
+    35: ("TQ2_0", 256, 66),
+    39: ("MXFP4", 32, 17),
+    40: ("NVFP4", 64, 36),
 }
 # Type of a GGUF value -> its format for `struct`.
 _GGUF_SCALARS: Mapping[int, str] = {
