@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.engines.diffusion.component_files import network_of_file
 from deforum_helpers.engines.diffusion.families_flow import FLUX2_LAYERS
-from deforum_helpers.engines.diffusion.residency import reader_of
+from deforum_helpers.engines.diffusion.residency import reader_of, weight_bytes
 from deforum_helpers.engines.diffusion.stored_weights import StoredLinear
 from deforum_helpers.models.weights.checkpoints import ModelParts, describe_checkpoint, folder_components
+from deforum_helpers.models.weights.headers import gguf_header
 from deforum_helpers.models.weights.recognition import recognize
 from tests.engines.maker_layouts import saved_as_gguf
 from tests.refusals import refuses
@@ -161,7 +162,8 @@ def test_a_mistral_has_the_hidden_states_of_the_original(
     form: str, architecture: str, tolerance: float, tmp_path: Path
 ) -> None:
     model = mistral(tmp_path, 33)
-    file = recognize(mistral_gguf(model, tmp_path / "mistral.gguf", form, architecture))
+    path = mistral_gguf(model, tmp_path / "mistral.gguf", form, architecture)
+    file = recognize(path)
     assert (file.component, file.network, file.layout, file.width) == (
         "text_encoder",
         "Mistral3",
@@ -173,6 +175,12 @@ def test_a_mistral_has_the_hidden_states_of_the_original(
     assert (hidden(network) - expected).norm() < tolerance * expected.norm()
     stored = [layer for layer in network.modules() if isinstance(layer, StoredLinear)]
     assert len(stored) == (0 if form == "F32" else 7 * max(FLUX2_LAYERS))
+    sizes = {name: tensor.size_bytes for name, tensor in gguf_header(path)[1].items()}
+    unread = sum(
+        sizes[name] for name in sizes if name.startswith(("blk.30.", "blk.31.", "blk.32.", "output"))
+    )
+    embeddings = 4 * 64 * 64 - sizes["token_embd.weight"]  # decoded: a prompt reads rows of them
+    assert 0 <= weight_bytes([network]) - (sum(sizes.values()) - unread + embeddings) < 4 * 64
     assert len(network.model.language_model.layers) == max(FLUX2_LAYERS)
     assert not any("lm_head" in name or "vision" in name for name in network.state_dict())
 

@@ -199,9 +199,9 @@ def gguf_header(path: Path) -> tuple[dict[str, Any], dict[str, TensorHeader]]:
         raise ModelError(messages.MODEL_FILE_UNUSABLE(file=path.name, reason=error)) from error
     except (ValueError, KeyError, struct.error) as error:
         raise ModelError(messages.NOT_GGUF(file=path.name, reason=_fault(path, ".gguf"))) from error
-    if metadata.get("split.count", 1) > 1:
-        number = metadata.get("split.no", 0) + 1
-        raise ModelError(messages.GGUF_SPLIT(file=path.name, number=number, count=metadata["split.count"]))
+    count, place = metadata.get("split.count"), metadata.get("split.no")
+    if isinstance(count, int) and isinstance(place, int) and count > 1:
+        raise ModelError(messages.GGUF_SPLIT(file=path.name, number=place + 1, count=count))
     return metadata, tensors
 
 
