@@ -37,10 +37,10 @@ from deforum_helpers.pipeline.last_settings import load_last_settings
 from deforum_helpers.pipeline.prepare import prepare
 from deforum_helpers.settings import FIELDS, read_settings_file
 from deforum_helpers.settings.host_options import Options
-from deforum_helpers.tools.folders import Work
 from deforum_helpers.tools.interpolate import interpolate_image_sequence, interpolate_video
 from deforum_helpers.tools.stitch import stitch_frames
 from deforum_helpers.tools.upscale import upscale_video
+from deforum_helpers.tools.work import Work
 from tests.odd_files import WORDS, odd_files
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there are no such paths")

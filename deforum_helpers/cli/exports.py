@@ -21,7 +21,9 @@ from deforum_helpers.cli.job_files import (
 )
 from deforum_helpers.core.errors import RenderError, SettingsError
 from deforum_helpers.core.files.atomic import write_whole
-from deforum_helpers.media.camera_files import WRITERS, Shot, shot_colmap
+from deforum_helpers.media.camera_files import WRITERS
+from deforum_helpers.media.camera_files.base import Shot
+from deforum_helpers.media.camera_files.colmap import shot_colmap
 from deforum_helpers.pipeline.camera_export import video_shot
 from deforum_helpers.pipeline.plot import changing_schedules, plot_svg
 from deforum_helpers.settings import load_settings

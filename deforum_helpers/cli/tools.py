@@ -17,7 +17,7 @@ from deforum_helpers.core.progress_line import ProgressLine
 from deforum_helpers.settings.tables import INTERPOLATION_ENGINES, UPSCALE_FACTORS, UPSCALE_MODELS
 
 if TYPE_CHECKING:
-    from deforum_helpers.tools.folders import ToolResult, Work
+    from deforum_helpers.tools.work import ToolResult, Work
 
 VIDEO_HELP = "a video, or a folder or pattern of images, shown at 15 frames per second"
 
@@ -95,7 +95,7 @@ def _add_stitch(parser: argparse.ArgumentParser) -> None:
 def run_tool(options: argparse.Namespace) -> int:
     """Run a tool; return 0 if its video was made, 1 if it failed or was stopped, 2 if the arguments are wrong."""
     from deforum_helpers.cli.job_files import DEFAULT_OUTPUT_ROOT
-    from deforum_helpers.tools.folders import Work
+    from deforum_helpers.tools.work import Work
 
     cancel, line = CancelToken(), ProgressLine(sys.stderr, in_logs=False)
     root = (options.out or DEFAULT_OUTPUT_ROOT).resolve()

@@ -109,7 +109,7 @@ TENSORS_MISSING = Message("tensors_missing", "{count} tensors are missing, such 
 PRECISION_UNSUPPORTED = Message(
     "precision_unsupported",
     "The weights of the file {file!r} are stored in a form that is not supported ({tensor!r}: {found}); expected "
-    "float32, float16, bfloat16, float8 or int8 with factors, or a GGUF of the types Q2_K to Q8_0.",
+    "float32, float16, bfloat16, float8 or int8 with factors, or a GGUF of the types Q2_K to Q8_0, IQ4_NL or IQ4_XS.",
 )
 CONFIGURATION_MISSING = Message(
     "checkpoint_configuration_missing",

@@ -35,7 +35,14 @@ from deforum_helpers.engines.memory import (
     plan_memory,
     sampling_bytes,
 )
-from deforum_helpers.models.weights.checkpoints import PICKLES, TITLES, Kind, folder_components, title_of
+from deforum_helpers.models.weights.checkpoints import (
+    PICKLES,
+    TITLES,
+    Kind,
+    folder_components,
+    recognize_named,
+    title_of,
+)
 from deforum_helpers.models.weights.files import models_folder
 from deforum_helpers.models.weights.headers import TensorHeader, read_json, safetensors_header
 from deforum_helpers.models.weights.recognition import GGUF, SAFETENSORS, recognize
@@ -48,6 +55,7 @@ _FOLDERS = (
     "unet",
     "text_encoder",
     "text_encoders",
+    "clip",
     "VAE",
     "vae",
     "Deforum",
@@ -207,7 +215,7 @@ def _listed(path: Path, machine: Machine, sha256: Callable[[Path], str] | None) 
 def _of_file(path: Path, machine: Machine, sha256: Callable[[Path], str] | None) -> ListedModel:
     if path.suffix.casefold() in PICKLES:
         raise ModelError(messages.PICKLE_UNREAD(name=path.name))
-    file = recognize(path)
+    file = recognize_named(path)
     own = _metadata(path).get("modelspec.license", "")
     plan, size_px = None, 0
     if file.component == "checkpoint" and file.family in ("sd", "sdxl") and path.suffix == SAFETENSORS:
@@ -229,6 +237,9 @@ def _of_file(path: Path, machine: Machine, sha256: Callable[[Path], str] | None)
 
 
 def _of_folder(folder: Path, machine: Machine) -> ListedModel:
+    if not any(path.suffix.casefold() in _ENDINGS for path in folder.glob("*/*")):
+        kind, _ = folder_components(folder, with_weights=False)
+        return ListedModel(folder, f"the configuration of {TITLES[kind]}, without weights")
     kind, components = folder_components(folder)
     headers = {name: _component_header(folder / name) for name in components if "tokenizer" not in name}
     size_px = _usual_size(kind)

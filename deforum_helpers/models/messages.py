@@ -111,16 +111,16 @@ CHECKPOINT_PICKLE = Message(
 )
 CHECKPOINT_UNUSABLE = Message(
     "checkpoint_unusable",
-    "The checkpoint {name!r} {reason}; expected a diffusers folder or a .safetensors file.",
+    "The checkpoint {name!r} {reason}; expected a diffusers folder, or a .safetensors or GGUF file.",
 )
 CHECKPOINT_NOT_FOUND = Message(
     "checkpoint_not_found",
-    "The checkpoint {name!r} was not found; expected a diffusers folder or a .safetensors file.",
+    "The checkpoint {name!r} was not found; expected a diffusers folder, or a .safetensors or GGUF file.",
 )
 CHECKPOINT_NOT_LOCAL = Message(
     "checkpoint_not_local",
     "The checkpoint {name!r} is not on this machine, and downloads are off; start with --allow-download to fetch it, "
-    "or name a local folder or .safetensors file.",
+    "or name a local folder, or .safetensors or GGUF file.",
 )
 MODEL_INDEX_MISSING = Message(
     "model_index_missing", "The folder {name!r} is not a diffusers model: it has no model_index.json."
@@ -148,6 +148,13 @@ COMPONENT_PICKLED = Message(
     "The {component} of the model {name!r} has {found} and no .safetensors file; only .safetensors weights are loaded. "
     "Use that version of the model.",
 )
+COMPONENT_WITHOUT_WEIGHTS = Message(
+    "component_without_weights",
+    "The {component} of the model {name!r} has no weights; put its .safetensors file into the folder {component!r} "
+    "of the model{option}.",
+)
+# The end of COMPONENT_WITHOUT_WEIGHTS
+OR_NAME_IT = Message("or_name_it", ", or name a file of it with {option}")
 NOT_A_CHECKPOINT = Message(
     "not_a_checkpoint",
     "The file {file!r} is {found}, not a checkpoint or transformer of {allowed}; a LoRA belongs in the prompt as "
@@ -178,9 +185,25 @@ PART_NOT_FOUND = Message(
     "{option} names {file!r}, which was not found; expected a .safetensors or GGUF file, or a folder with config.json "
     "and .safetensors weights.",
 )
+PART_WITHOUT_CONFIGURATION = Message(
+    "part_without_configuration",
+    "{option} names the folder {file!r}, which has no config.json; expected a .safetensors or GGUF file, or the folder "
+    "of one component with config.json and .safetensors weights, such as {example!r} in a diffusers model.",
+)
 PART_WRONG = Message(
     "part_wrong",
-    "{option} names {file!r}, which is {found}; expected {expected} for a checkpoint of {family}.",
+    "{option} names {file!r}, which is {found}; expected {expected} for a checkpoint of {family}{place}.",
+)
+# Ends of PART_WRONG
+LORA_BELONGS = Message("lora_belongs", "; a LoRA belongs in the prompt as <lora:name:weight>")
+CONTROLNET_BELONGS = Message(
+    "controlnet_belongs", "; a ControlNet belongs in the folder ControlNet beside the checkpoint"
+)
+PART_BELONGS = Message("part_belongs", "; name it with {option}")
+FILE_OF_SEVERAL = Message(
+    "file_of_several",
+    "The file {file!r} is one of several files with a model's weights; name the folder that holds them and their "
+    "config.json.",
 )
 PART_WIDTH = Message(
     "part_width",
@@ -265,11 +288,23 @@ MODEL_FOLDER_UNUSABLE = Message(
     "model_folder_unusable", "The folder {name!r} {reason}; expected ordinary files only."
 )
 MODEL_FILE_UNUSABLE = Message("model_file_unusable", "The file {file!r} {reason}; fetch it again.")
-NOT_SAFETENSORS = Message(
-    "not_safetensors", "The file {file!r} is not a .safetensors file, or it is cut off; fetch it again."
+NOT_SAFETENSORS = Message("not_safetensors", "The file {file!r} is not a .safetensors file: {reason}.")
+NOT_GGUF = Message("not_gguf", "The file {file!r} is not a GGUF file of version 2 or 3: {reason}.")
+# Reasons of these two
+FILE_EMPTY = Message("file_empty", "it is empty; fetch it again")
+FILE_DAMAGED = Message("file_damaged", "it is damaged or cut off; fetch it again")
+FILE_OTHERWISE_NAMED = Message("file_otherwise_named", "its name ends with {found!r}; expected {allowed}")
+FILE_NAMED_WRONGLY = Message("file_named_wrongly", "its content is that of a {found} file; rename it so")
+FILE_IS_POINTER = Message(
+    "file_is_pointer", "it is a pointer of Git LFS; fetch the file itself with git lfs pull"
 )
-NOT_GGUF = Message(
-    "not_gguf", "The file {file!r} is not a GGUF file of version 2 or 3, or it is cut off; fetch it again."
+FILE_IS_PAGE = Message("file_is_page", "it is a web page; fetch the file itself")
+FILE_IS_PICKLE = Message(
+    "file_is_pickle", "it is a pickle, which can run code when it is opened; use the .safetensors version"
+)
+GGUF_SPLIT = Message(
+    "gguf_split",
+    "The file {file!r} is part {number} of {count} of a model; join them with llama-gguf-split --merge.",
 )
 MODEL_JSON_UNREADABLE = Message("model_json_unreadable", "{file} cannot be read ({reason}).")
 MODEL_JSON_NO_OBJECT = Message("model_json_no_object", "{file} is not a JSON object.")

@@ -14,7 +14,7 @@ from deforum_helpers.camera.path import CameraPath
 from deforum_helpers.camera.pose import chained
 from deforum_helpers.camera.types import Matrix
 from deforum_helpers.core.errors import Problem, SettingsError
-from deforum_helpers.media.camera_files import Shot
+from deforum_helpers.media.camera_files.base import Shot
 from deforum_helpers.pipeline import messages
 from deforum_helpers.render.moves import Move3D, Moves, plan_moves
 from deforum_helpers.render.plan import Plan

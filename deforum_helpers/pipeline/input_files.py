@@ -20,7 +20,8 @@ from deforum_helpers.core.errors import (
 from deforum_helpers.core.files.scratch import FETCHED, ScratchFolder
 from deforum_helpers.core.messages import Text
 from deforum_helpers.core.net.fetch import Fetcher, Kind, is_url
-from deforum_helpers.media.camera_files import Source, read_camera
+from deforum_helpers.media.camera_files import read_camera
+from deforum_helpers.media.camera_files.base import Source
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.media.footage import Selection, VideoInfo, inspect_video, selection_problem
 from deforum_helpers.output.audio import check_soundtrack

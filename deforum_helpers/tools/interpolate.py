@@ -17,7 +17,7 @@ from deforum_helpers.models.interpolation import (
 from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.image_steps import interpolate_by
 from deforum_helpers.tools.checks import check_fps, check_frame_count, check_interpolation, common_size
-from deforum_helpers.tools.folders import (
+from deforum_helpers.tools.work import (
     ToolResult,
     Work,
     extracted,

@@ -42,7 +42,7 @@ from deforum_helpers.tools.checks import (
     numbered_images,
     upscaled_size,
 )
-from deforum_helpers.tools.folders import ToolResult, Work, notes_on, require_room
+from deforum_helpers.tools.work import ToolResult, Work, notes_on, require_room
 
 Run = Callable[[Work], ToolResult]
 

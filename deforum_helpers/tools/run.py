@@ -9,8 +9,8 @@ from deforum_helpers.core.progress import CancelToken, Progress, RunResult
 from deforum_helpers.core.spread import OpenPieceWorkers
 from deforum_helpers.output.manifest import Manifest, OutputFile, output_file, write_manifest
 from deforum_helpers.output.paths import claimed_run
-from deforum_helpers.tools.folders import Work
 from deforum_helpers.tools.prepare import PreparedTool
+from deforum_helpers.tools.work import Work
 
 
 def run_tool(

@@ -12,7 +12,7 @@ from deforum_helpers.output.audio import check_soundtrack
 from deforum_helpers.output.image_steps import encode_video
 from deforum_helpers.tools import messages
 from deforum_helpers.tools.checks import check_fps, numbered_images
-from deforum_helpers.tools.folders import ToolResult, Work, clean_name
+from deforum_helpers.tools.work import ToolResult, Work, clean_name
 
 FOLDER = "frames-to-video"
 

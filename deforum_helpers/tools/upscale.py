@@ -7,7 +7,7 @@ from pathlib import Path
 from deforum_helpers.models.upscaling import video_name
 from deforum_helpers.output.image_steps import upscale_by
 from deforum_helpers.tools.checks import check_upscaling, upscaled_size
-from deforum_helpers.tools.folders import (
+from deforum_helpers.tools.work import (
     ToolResult,
     Work,
     extracted,

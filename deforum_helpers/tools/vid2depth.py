@@ -21,7 +21,7 @@ from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.output.image_steps import image_pieces
 from deforum_helpers.tools.arguments import WITH_DEPTH, WITH_FIGURES
 from deforum_helpers.tools.checks import DepthLook, check_depth_look
-from deforum_helpers.tools.folders import (
+from deforum_helpers.tools.work import (
     ToolResult,
     Work,
     extracted,

@@ -95,7 +95,7 @@ class ToolAnswers:
 
     def facts(self, files: Files) -> str:
         """Return frames, rate, size and length of a dropped video."""
-        from deforum_helpers.tools.folders import inspect_input
+        from deforum_helpers.tools.work import inspect_input
 
         if not files:
             return ""

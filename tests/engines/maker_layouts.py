@@ -361,12 +361,17 @@ def saved(tensors: Tensors, path: Path, prefix: str = "") -> Path:
     return path
 
 
-def saved_as_gguf(tensors: Tensors, path: Path, kind: str) -> Path:
+def saved_as_gguf(
+    tensors: Tensors, path: Path, kind: str, architecture: str = "flux", tokenizer: str = ""
+) -> Path:
     """Write tensors to a GGUF: matrices as `kind` where their rows are whole blocks, others as float32."""
     import gguf
 
     chosen, plain = gguf.GGMLQuantizationType[kind], gguf.GGMLQuantizationType.F32
-    writer = gguf.GGUFWriter(str(path), "flux")
+    writer = gguf.GGUFWriter(str(path), architecture)
+    if tokenizer:
+        writer.add_array("tokenizer.ggml.tokens", ["<unk>", "a"])
+        writer.add_tokenizer_pre(tokenizer)
     for name, tensor in tensors.items():
         block = gguf.GGML_QUANT_SIZES[chosen][0]
         is_matrix = tensor.ndim == 2 and name.endswith("weight") and tensor.shape[1] % block == 0

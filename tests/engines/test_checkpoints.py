@@ -53,6 +53,21 @@ def test_weights_that_are_only_pickles_are_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "component", "option"),
+    [("sd1", "vae", "--vae"), ("sd1", "unet", ""), ("flux", "transformer", "--transformer")],
+)
+def test_a_component_without_weights(
+    kind: str, component: str, option: str, tiny: TinyMaker, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny(kind), tmp_path / "model")
+    for path in (folder / component).glob("*.safetensors"):
+        path.unlink()
+    with refuses(ModelError, "component_without_weights", f"'{component}'", option) as found:
+        describe_checkpoint(str(folder))
+    assert bool(option) is ("--" in str(found.value))
+
+
+@pytest.mark.parametrize(
     "entry",
     [
         ["my_code", "UNet2DConditionModel"],

@@ -335,83 +335,6 @@ def test_blocks_are_decoded_as_gguf_decodes_them(form: str) -> None:
     torch.testing.assert_close(stored.decoded(torch.float32), expected, rtol=2e-3, atol=1e-6)
 
 
-LLAMA_CPP: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "z-image": (
-        ("embed_tokens.", "token_embd."),
-        ("layers.", "blk."),
-        ("self_attn.q_proj", "attn_q"),
-        ("self_attn.k_proj", "attn_k"),
-        ("self_attn.v_proj", "attn_v"),
-        ("self_attn.o_proj", "attn_output"),
-        ("self_attn.q_norm", "attn_q_norm"),
-        ("self_attn.k_norm", "attn_k_norm"),
-        ("input_layernorm", "attn_norm"),
-        ("post_attention_layernorm", "ffn_norm"),
-        ("mlp.gate_proj", "ffn_gate"),
-        ("mlp.up_proj", "ffn_up"),
-        ("mlp.down_proj", "ffn_down"),
-    ),
-    "chroma": (
-        ("shared.", "token_embd."),
-        ("encoder.block.", "enc.blk."),
-        ("encoder.final_layer_norm", "enc.output_norm"),
-        ("layer.0.SelfAttention.relative_attention_bias", "attn_rel_b"),
-        ("layer.0.SelfAttention.q", "attn_q"),
-        ("layer.0.SelfAttention.k", "attn_k"),
-        ("layer.0.SelfAttention.v", "attn_v"),
-        ("layer.0.SelfAttention.o", "attn_o"),
-        ("layer.0.layer_norm", "attn_norm"),
-        ("layer.1.DenseReluDense.wi_0", "ffn_gate"),
-        ("layer.1.DenseReluDense.wi_1", "ffn_up"),
-        ("layer.1.DenseReluDense.wo", "ffn_down"),
-        ("layer.1.layer_norm", "ffn_norm"),
-    ),
-    "lumina2": (
-        ("embed_tokens.", "token_embd."),
-        ("layers.", "blk."),
-        ("self_attn.q_proj", "attn_q"),
-        ("self_attn.k_proj", "attn_k"),
-        ("self_attn.v_proj", "attn_v"),
-        ("self_attn.o_proj", "attn_output"),
-        ("input_layernorm", "attn_norm"),
-        ("post_attention_layernorm", "post_attention_norm"),
-        ("pre_feedforward_layernorm", "ffn_norm"),
-        ("post_feedforward_layernorm", "post_ffw_norm"),
-        ("mlp.gate_proj", "ffn_gate"),
-        ("mlp.up_proj", "ffn_up"),
-        ("mlp.down_proj", "ffn_down"),
-    ),
-}
-
-
-@needs_gguf
-def test_text_encoders_of_llama_cpp(tiny: TinyMaker, tmp_path: Path) -> None:
-    import transformers
-
-    gated = tmp_path / "gated"
-    sizes = {"vocab_size": 64, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 1, "num_heads": 4}
-    config = transformers.T5Config(**sizes, feed_forward_proj="gated-gelu")
-    transformers.T5EncoderModel(config).save_pretrained(gated)
-    for kind, names in LLAMA_CPP.items():
-        folder = gated if kind == "chroma" else tiny(kind) / "text_encoder"
-        theirs = {}
-        for name, one in load_file(folder / "model.safetensors").items():
-            for own, other in names:
-                name = name.replace(own, other)
-            name = "output_norm.weight" if name == "norm.weight" else name
-            added = 1 if kind == "lumina2" and "norm" in name else 0  # as llama.cpp does with Gemma
-            theirs[name] = one + added
-        path = saved_as_gguf(theirs, tmp_path / f"{kind}.gguf", "F32")
-        library, class_name = folder_components(tiny(kind))[1]["text_encoder"]
-        network = network_of_file(recognize(path), library, class_name, folder, torch.float32)
-        reference = network_of_file(
-            recognize(folder / "model.safetensors"), library, class_name, folder, torch.float32
-        )
-        ours, expected = network.state_dict(), reference.state_dict()
-        assert set(ours) == set(expected)
-        assert all(torch.equal(ours[name], expected[name]) for name in expected)
-
-
 def test_names_are_those_that_diffusers_converts_to() -> None:
     """On numbered rows of one column, since the converters of diffusers move rows only, and assume 3072 of them."""
     from diffusers.loaders import single_file_utils as theirs
@@ -569,6 +492,8 @@ def test_wrong_parts_are_called_by_their_names(tiny: TinyMaker, tmp_path: Path) 
     rows = torch.ones(4, 2)
     lora = saved({"transformer.layers.0.attention.to_q.lora_A.weight": rows}, tmp_path / "lora.safetensors")
     unknown = saved({"stem.weight": rows}, tmp_path / "unknown.safetensors")
+    controlnet = saved({"control_model.zero_convs.0.0.weight": rows}, tmp_path / "net.safetensors")
+    shard = saved({"stem.weight": rows}, tmp_path / "model-00001-of-00002.safetensors")
     language_model = saved({"model.layers.0.self_attn.q_proj.weight": rows}, tmp_path / "llama.safetensors")
     wide = {"model.embed_tokens.weight": rows, "model.layers.0.self_attn.q_norm.weight": torch.ones(2)}
     larger = saved(wide, tmp_path / "larger.safetensors")
@@ -577,12 +502,14 @@ def test_wrong_parts_are_called_by_their_names(tiny: TinyMaker, tmp_path: Path) 
     flux2_vae = saved(vae_of(tiny("flux2-klein"), "flux2-klein"), tmp_path / "vae2.safetensors")
     cases: tuple[tuple[str, Path, str, tuple[str, ...]], ...] = (
         ("transformer", tmp_path / "nowhere.safetensors", "part_not_found", ("--transformer",)),
-        ("transformer", tmp_path, "part_not_found", ("--transformer", "config.json")),
+        ("transformer", tmp_path, "part_without_configuration", ("config.json", "'transformer'")),
         ("transformer", tmp_path / "model.pt", "checkpoint_pickle", ("model.pt",)),
+        ("transformer", shard, "file_of_several", ("name the folder",)),
+        ("transformer", controlnet, "part_wrong", ("a ControlNet", "the folder ControlNet")),
         ("transformer", cut, "not_safetensors", ("cut off",)),
-        ("transformer", lora, "part_wrong", ("a LoRA", "the transformer of Z-Image")),
+        ("transformer", lora, "part_wrong", ("a LoRA", "the transformer of Z-Image", "<lora:name:weight>")),
         ("transformer", vae, "part_wrong", ("a VAE",)),
-        ("transformer", text, "part_wrong", ("the text encoder Qwen3",)),
+        ("transformer", text, "part_wrong", ("the text encoder Qwen3", "name it with --text-encoder")),
         ("transformer", foreign, "part_wrong", ("the transformer of Chroma",)),
         ("transformer", language_model, "part_wrong", ("a language model",)),
         ("transformer", unknown, "part_wrong", ("unknown layout",)),

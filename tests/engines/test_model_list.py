@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +56,20 @@ def folder(tmp_path: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Path:
     (here / "pickle.ckpt").write_bytes(b"\x80")
     (here / "damaged.safetensors").write_bytes(b"not one")
     return here
+
+
+def test_a_folder_without_weights_is_a_configuration_for_files(folder: Path, tiny: Tiny) -> None:
+    bare = shutil.copytree(
+        tiny("flux2-klein"), folder / "bare", ignore=shutil.ignore_patterns("*.safetensors")
+    )
+    found = by_name(listed_models([folder], SMALL))["bare"]
+    assert (found.title, found.problem, found.plan) == (
+        "the configuration of FLUX.2 klein, without weights",
+        "",
+        None,
+    )
+    (bare / "vae" / "model.safetensors").write_bytes(b"")
+    assert "transformer" in by_name(listed_models([folder], SMALL))["bare"].problem
 
 
 def by_name(found: tuple[ListedModel, ...]) -> dict[str, ListedModel]:

@@ -11,6 +11,7 @@ import pytest
 
 from deforum_helpers.core.errors import ModelError
 from deforum_helpers.models.weights.checkpoints import title_of
+from deforum_helpers.models.weights.headers import _GGUF_TYPES
 from deforum_helpers.models.weights.recognition import ModelFile, recognize
 from tests.refusals import refuses
 
@@ -220,17 +221,80 @@ def test_ggufs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"GGUF", b"GGUF" + struct.pack("<IQQ", 1, 0, 0), b"GGUF" + struct.pack("<IQQ", 3, 2**60, 0)],
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"GGUF", "damaged"),
+        (b"GGUF" + struct.pack("<IQQ", 1, 0, 0), "damaged"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 2**60, 0), "damaged"),
+        (struct.pack("<Q", 2) + b'{"a"', ".safetensors"),
+    ],
 )
-def test_what_is_no_gguf(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_gguf(tmp_path: Path, content: bytes, reason: str) -> None:
     (tmp_path / "m.gguf").write_bytes(content)
-    with refuses(ModelError, "not_gguf"):
+    with refuses(ModelError, "not_gguf", reason):
         recognize(tmp_path / "m.gguf")
 
 
-def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
+def test_the_types_of_ggufs_have_the_sizes_that_the_package_gguf_gives_them() -> None:
+    gguf = pytest.importorskip("gguf")
+    for number, (name, *sizes) in _GGUF_TYPES.items():
+        kind = gguf.GGMLQuantizationType.__members__.get(name)
+        if kind is not None:  # versions of the package know more or fewer
+            assert (int(kind), list(gguf.GGML_QUANT_SIZES[kind])) == (number, sizes), name
+
+
+def test_a_gguf_that_is_one_of_several(tmp_path: Path) -> None:
+    """As llama.cpp numbers them, from 0."""
+    count, number = (
+        struct.pack("<Q", len(name)) + name + struct.pack("<IH", 2, value)
+        for name, value in ((b"split.count", 3), (b"split.no", 1))
+    )
+    (tmp_path / "m.gguf").write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 2) + count + number)
+    with refuses(ModelError, "gguf_split", "part 2 of 3"):
+        recognize(tmp_path / "m.gguf")
+
+
+def of_entries(entries: object, tensors: bytes = bytes(8)) -> bytes:
+    header = json.dumps(entries).encode()
+    return struct.pack("<Q", len(header)) + header + tensors
+
+
+ENTRY: Mapping[str, object] = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"\0" * 64, "damaged"),
+        (struct.pack("<Q", 2**60) + b"{}", "damaged"),
+        (of_entries({"a": ENTRY})[:30], "damaged"),
+        (of_entries({"a": ENTRY}, bytes(7)), "cut off"),
+        (of_entries({"a": ENTRY}, bytes(9)), "damaged"),
+        (of_entries([ENTRY]), "damaged"),
+        (of_entries({"a": 1}), "damaged"),
+        (of_entries({"a": {**ENTRY, "shape": [-2]}}), "damaged"),
+        (of_entries({"a": {**ENTRY, "shape": "2"}}), "damaged"),
+        (of_entries({"a": {**ENTRY, "dtype": ["F32"]}}), "damaged"),
+        (of_entries({"a": {**ENTRY, "data_offsets": [8, 0]}}), "damaged"),
+        (b"GGUF" + bytes(60), ".gguf"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "Git LFS"),
+        (b"\n<!DOCTYPE html><html></html>", "a web page"),
+        (b"PK\x03\x04" + bytes(60), "a pickle"),
+    ],
+)
+def test_what_is_no_safetensors(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "m.safetensors").write_bytes(content)
+    with refuses(ModelError, "not_safetensors", "m.safetensors", reason):
+        recognize(tmp_path / "m.safetensors")
+
+
+def test_a_file_with_another_ending(tmp_path: Path) -> None:
     path = written(tmp_path / "m.safetensors", dict.fromkeys(FLUX, ("F16", (4, 2))))
-    path.write_bytes(path.read_bytes()[:-1])
-    with refuses(ModelError, "not_safetensors", "cut off"):
-        recognize(path)
+    with refuses(ModelError, "not_safetensors", "'.json'", ".safetensors"):
+        recognize(path.rename(tmp_path / "m.json"))
+
+
+def test_a_file_without_tensors(tmp_path: Path) -> None:
+    assert "without tensors" in title_of(recognize(written(tmp_path / "m.safetensors", {})))

@@ -16,15 +16,11 @@ from hypothesis import strategies as st
 
 from deforum_helpers.camera.path import CameraPath, Track, pose
 from deforum_helpers.core.errors import SettingsError
-from deforum_helpers.media.camera_files import (
-    Shot,
-    Source,
-    read_camera,
-    shot_colmap,
-    shot_glb,
-    shot_gltf,
-    shot_json,
-)
+from deforum_helpers.media.camera_files import read_camera
+from deforum_helpers.media.camera_files.base import Shot, Source
+from deforum_helpers.media.camera_files.colmap import shot_colmap
+from deforum_helpers.media.camera_files.gltf import shot_glb, shot_gltf
+from deforum_helpers.media.camera_files.json_poses import shot_json
 from tests.refusals import refuses
 
 FLIP = np.diag([1.0, -1, -1, 1])

@@ -13,7 +13,7 @@ from deforum_helpers.__main__ import main
 from deforum_helpers.camera.pose import chained
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.messages import code_of
-from deforum_helpers.media.camera_files import shot_glb
+from deforum_helpers.media.camera_files.gltf import shot_glb
 from deforum_helpers.pipeline.camera_export import video_shot
 from deforum_helpers.pipeline.prepare import Prepared, prepare
 from tests.refusals import refuses

@@ -19,10 +19,10 @@ from deforum_helpers.pipeline.job import RunResult, run_job
 from deforum_helpers.pipeline.prepare import Prepared, prepare
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.tools.checks import DepthLook
-from deforum_helpers.tools.folders import ToolResult, Work
 from deforum_helpers.tools.interpolate import interpolate_video
 from deforum_helpers.tools.upscale import upscale_video
 from deforum_helpers.tools.vid2depth import video_to_depth
+from deforum_helpers.tools.work import ToolResult, Work
 
 CASES = Path(__file__).parents[1] / "cases"
 QUICK = {"deforum_ffmpeg_preset": "ultrafast"}

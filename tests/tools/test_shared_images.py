@@ -29,10 +29,10 @@ from deforum_helpers.core.spread import (
 )
 from deforum_helpers.output import image_steps
 from deforum_helpers.settings.host_options import Options
-from deforum_helpers.tools.folders import ToolResult, Work
 from deforum_helpers.tools.interpolate import interpolate_image_sequence
 from deforum_helpers.tools.upscale import upscale_video
 from deforum_helpers.tools.vid2depth import DepthLook, video_to_depth
+from deforum_helpers.tools.work import ToolResult, Work
 
 QUICK = Options(deforum_ffmpeg_preset="ultrafast")
 FRAMES = 17

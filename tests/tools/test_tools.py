@@ -27,14 +27,14 @@ from deforum_helpers.models.segmentation import anime
 from deforum_helpers.models.segmentation.anime import FigureFinder, load_finder
 from deforum_helpers.output.frames import read_frame, write_frame
 from deforum_helpers.settings.host_options import Options
-from deforum_helpers.tools import folders
+from deforum_helpers.tools import work as shared_work
 from deforum_helpers.tools.arguments import MODES, THRESHOLDINGS
 from deforum_helpers.tools.checks import DepthLook
-from deforum_helpers.tools.folders import Work, clean_name, inspect_input
 from deforum_helpers.tools.interpolate import interpolate_image_sequence, interpolate_video
 from deforum_helpers.tools.stitch import stitch_frames
 from deforum_helpers.tools.upscale import upscale_video
 from deforum_helpers.tools.vid2depth import blurred, inverted, thresholded, video_to_depth
+from deforum_helpers.tools.work import Work, clean_name, inspect_input
 from tests.output.small_videos import FFMPEG, chart, streams
 from tests.refusals import refuses
 
@@ -494,7 +494,7 @@ def test_progress_never_falls(video: Path, work: Work, tool: Callable[..., objec
 def test_too_little_room_is_told_before_the_work(
     video: Path, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folders, "BYTES_PER_PIXEL", 1e15)
+    monkeypatch.setattr(shared_work, "BYTES_PER_PIXEL", 1e15)
     for tool in (interpolate_video, upscale_video, video_to_depth):
         with pytest.raises(DiskFull, match=r"needs about .* GB, but the output folder's disk has"):
             tool(video, work)

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from deforum_helpers.media.camera_files import Source, read_camera
+from deforum_helpers.media.camera_files import read_camera
+from deforum_helpers.media.camera_files.base import Source
 from deforum_helpers.pipeline.camera_export import video_shot
 from deforum_helpers.pipeline.camera_scene import MOST_POSES, camera_scene
 from deforum_helpers.pipeline.prepare import prepare

@@ -19,10 +19,10 @@ from deforum_helpers.models.weights.recognition import ModelFile, bare_text_name
 
 # Parts of language models that files may lack, because no prompt needs them: the head, which would predict the next
 # word, and what reads images.
-_UNNEEDED = ("lm_head", "vision_tower", "multi_modal_projector")
-# Text encoder -> the last hidden layer that a family reads; files may lack the layers after it.
+_UNNEEDED = ("lm_head", "vision_tower", "multi_modal_projector", "visual")
+# Text encoder -> the last hidden layer that a family reads; those after it are not loaded, and files may lack them.
 _LAST_READ = {"Mistral3": max(FLUX2_LAYERS)}
-_LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.self_attn\.q_proj\.weight$")
+_LAYER = re.compile(r"(?:^|\.)layers\.\d+\.self_attn\.q_proj\.weight$|^blk\.\d+\.attn_q\.weight$")
 # Buffers that a network makes itself.
 _OWN_BUFFERS = ("num_batches_tracked", "position_ids", "inv_freq")
 
@@ -74,15 +74,15 @@ def _empty(library: str, class_name: str, config_folder: Path) -> Any:
 
 
 def _shorten(network: Any, file: ModelFile) -> None:
-    """Remove the layers that the file lacks after the last one that is read, and the norm that follows them."""
+    """Remove the layers after the last one that is read, and the norm that follows them."""
     there = sum(_LAYER.search(name) is not None for name in file.names)
     read = _LAST_READ.get(file.network)
-    if read is None or not read <= there < network.config.get_text_config().num_hidden_layers:
+    if read is None or there < read or network.config.get_text_config().num_hidden_layers <= read:
         return
     reader = network.model.language_model
-    reader.layers = reader.layers[:there]
+    reader.layers = reader.layers[:read]
     reader.norm = torch.nn.Identity()
-    reader.config.num_hidden_layers = there
+    reader.config.num_hidden_layers = read
 
 
 class _Filling:
@@ -98,7 +98,7 @@ class _Filling:
 
     def fill(self) -> None:
         """Fill the network."""
-        naming = naming_of(self._file, self._hidden_size())
+        naming = naming_of(self._file, self._hidden_size(), self._head_size())
         for name, stored in read_weights(self._file):
             if added := added_to(self._file, name):
                 stored = Stored(stored.decoded(torch.float32) - added, "", None, stored.shape)
@@ -125,6 +125,14 @@ class _Filling:
         if width := getattr(config, "hidden_size", 0):
             return int(width)
         return int(getattr(config, "num_attention_heads", 0)) * int(getattr(config, "attention_head_dim", 0))
+
+    def _head_size(self) -> int:
+        """Return the width of a language model's attention heads, 0 for another network."""
+        if self._file.component != "text_encoder":
+            return 0
+        config = self._network.config.get_text_config()
+        heads = getattr(config, "num_attention_heads", 1)
+        return int(getattr(config, "head_dim", None) or config.hidden_size // heads)
 
     def _take(self, name: str, stored: Stored) -> None:
         own = self._names.get(name)

@@ -20,11 +20,11 @@ class Target:
 
     Args:
         name: of the tensor in diffusers or transformers.
-        rows: ranges of rows that it takes, joined in this order; none = all of them.
+        rows: ranges of rows that it takes, joined in this order: (first, end), or (first, end, step); none = all.
     """
 
     name: str
-    rows: tuple[tuple[int, int], ...] = ()
+    rows: tuple[tuple[int, ...], ...] = ()
 
 
 # Given the name of a tensor and the number of its rows, returns where it belongs.
@@ -365,6 +365,19 @@ _DEEP_VAE: Mapping[re.Pattern[str], str] = {
 }
 _DEEP_QKV = ".attn.qkv."
 
+_LLAMA: Mapping[str, Targets] = {
+    "token_embd": "embed_tokens",
+    "output_norm": "norm",
+    "blk.*.attn_norm": "layers.*.input_layernorm",
+    "blk.*.attn_q": "layers.*.self_attn.q_proj",
+    "blk.*.attn_k": "layers.*.self_attn.k_proj",
+    "blk.*.attn_v": "layers.*.self_attn.v_proj",
+    "blk.*.attn_output": "layers.*.self_attn.o_proj",
+    "blk.*.ffn_norm": "layers.*.post_attention_layernorm",
+    "blk.*.ffn_gate": "layers.*.mlp.gate_proj",
+    "blk.*.ffn_up": "layers.*.mlp.up_proj",
+    "blk.*.ffn_down": "layers.*.mlp.down_proj",
+}
 # llama.cpp's names of the layers of text encoders; "*" is the number of the block.
 _LLAMA_CPP: Mapping[str, Mapping[str, Targets]] = {
     "T5": {
@@ -382,37 +395,24 @@ _LLAMA_CPP: Mapping[str, Mapping[str, Targets]] = {
         "enc.blk.*.ffn_down": "encoder.block.*.layer.1.DenseReluDense.wo",
     },
     "Qwen3": {
-        "token_embd": "embed_tokens",
-        "output_norm": "norm",
+        **_LLAMA,
         "output": "lm_head",
-        "blk.*.attn_norm": "layers.*.input_layernorm",
-        "blk.*.attn_q": "layers.*.self_attn.q_proj",
-        "blk.*.attn_k": "layers.*.self_attn.k_proj",
-        "blk.*.attn_v": "layers.*.self_attn.v_proj",
-        "blk.*.attn_output": "layers.*.self_attn.o_proj",
         "blk.*.attn_q_norm": "layers.*.self_attn.q_norm",
         "blk.*.attn_k_norm": "layers.*.self_attn.k_norm",
-        "blk.*.ffn_norm": "layers.*.post_attention_layernorm",
-        "blk.*.ffn_gate": "layers.*.mlp.gate_proj",
-        "blk.*.ffn_up": "layers.*.mlp.up_proj",
-        "blk.*.ffn_down": "layers.*.mlp.down_proj",
     },
+    "Qwen2.5-VL": _LLAMA,
+    "Mistral3": _LLAMA,
     "Gemma2": {
-        "token_embd": "embed_tokens",
-        "output_norm": "norm",
-        "blk.*.attn_norm": "layers.*.input_layernorm",
-        "blk.*.attn_q": "layers.*.self_attn.q_proj",
-        "blk.*.attn_k": "layers.*.self_attn.k_proj",
-        "blk.*.attn_v": "layers.*.self_attn.v_proj",
-        "blk.*.attn_output": "layers.*.self_attn.o_proj",
+        **_LLAMA,
         "blk.*.post_attention_norm": "layers.*.post_attention_layernorm",
         "blk.*.ffn_norm": "layers.*.pre_feedforward_layernorm",
-        "blk.*.ffn_gate": "layers.*.mlp.gate_proj",
-        "blk.*.ffn_up": "layers.*.mlp.up_proj",
-        "blk.*.ffn_down": "layers.*.mlp.down_proj",
         "blk.*.post_ffw_norm": "layers.*.post_feedforward_layernorm",
     },
 }
+# Text encoders of which llama.cpp writes the two halves of each head's queries and keys alternately, because it turns
+# neighbouring numbers where transformers turns the halves.
+_INTERLEAVED = ("Mistral3",)
+_TURNED = (".attn_q.weight", ".attn_k.weight")
 
 
 def added_to(file: ModelFile, name: str) -> float:
@@ -421,16 +421,16 @@ def added_to(file: ModelFile, name: str) -> float:
     return 1.0 if norms else 0.0
 
 
-def naming_of(file: ModelFile, hidden: int = 0) -> Naming:
+def naming_of(file: ModelFile, hidden: int = 0, head: int = 0) -> Naming:
     """Return how the tensors of a model file are called by diffusers or transformers.
 
     Args:
         file: what it contains; names are given without its prefix.
         hidden: the width of a transformer, by which joined layers are divided.
+        head: the width of a text encoder's attention heads.
     """
     if file.component == "text_encoder":
-        layers: Mapping[str, Targets] = _LLAMA_CPP[file.network] if file.layout == "llama.cpp" else {}
-        return lambda name, rows: _placed(layers, bare_text_name(name), rows, 0)
+        return _text_naming(file, head)
     if file.layout == "diffusers":
         return lambda name, rows: (Target(name),)
     if file.component == "vae":
@@ -438,6 +438,21 @@ def naming_of(file: ModelFile, hidden: int = 0) -> Naming:
     left_over = _LEFT_OVER.get(file.family, ()) if file.family else ()
     table = _TRANSFORMERS.get(file.family, {}) if file.family else {}
     return lambda name, rows: () if name in left_over else _placed(table, name, rows, hidden)
+
+
+def _text_naming(file: ModelFile, head: int) -> Naming:
+    if file.layout != "llama.cpp":
+        return lambda name, rows: _placed({}, bare_text_name(name), rows, 0)
+    layers = _LLAMA_CPP[file.network]
+
+    def named(name: str, rows: int) -> tuple[Target, ...]:
+        targets = _placed(layers, name, rows, 0)
+        if file.network not in _INTERLEAVED or not name.endswith(_TURNED):
+            return targets
+        halves = ((start + half, start + head, 2) for start in range(0, rows, head) for half in (0, 1))
+        return (Target(targets[0].name, tuple(halves)),)
+
+    return named
 
 
 def _placed(table: Mapping[str, Targets], name: str, rows: int, hidden: int) -> tuple[Target, ...]:

@@ -44,13 +44,13 @@ class Stored:
     scale: torch.Tensor | None
     shape: tuple[int, ...]
 
-    def taken(self, ranges: tuple[tuple[int, int], ...]) -> Stored:
-        """Return the rows of `ranges`, (first, end) each, in this order; of no ranges all."""
+    def taken(self, ranges: tuple[tuple[int, ...], ...]) -> Stored:
+        """Return the rows of `ranges`, (first, end) or (first, end, step) each, in this order; of no ranges all."""
         if not ranges:
             return self
 
         def rows(tensor: torch.Tensor) -> torch.Tensor:
-            parts = [tensor[first:end] for first, end in ranges]
+            parts = [tensor[slice(*one)] for one in ranges]
             return parts[0] if len(parts) == 1 else torch.cat(parts)
 
         data = rows(self.data)
@@ -264,7 +264,7 @@ def _of_gguf(file: ModelFile) -> Iterator[tuple[str, Stored]]:
     }
     for tensor in gguf.GGUFReader(str(file.path)).tensors:
         name, kind = tensor.name, tensor.tensor_type
-        if not name.startswith(file.prefix):
+        if not name.startswith(file.prefix) or name.endswith(UNREAD):
             continue
         shape = tuple(int(side) for side in reversed(tensor.shape))
         data = torch.from_numpy(tensor.data.copy())

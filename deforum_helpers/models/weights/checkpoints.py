@@ -25,6 +25,8 @@ from deforum_helpers.models.weights.recognition import Kind as Kind
 LORA_FOLDER = "Lora"
 VAE_FOLDER = "VAE"
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
+# A file of several with the weights of one network.
+_OF_SEVERAL = re.compile(r"-\d{5}-of-\d{5}\.safetensors$")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 PIPELINES: Mapping[str, Kind] = {
@@ -321,8 +323,15 @@ def _of_folder(path: Path, given: ModelParts) -> Checkpoint:
     return Checkpoint("folder", str(path), kind, few_steps_of(name, index), path, parts)
 
 
+def recognize_named(path: Path) -> ModelFile:
+    """Return what a file contains that a user names; raises as `recognize`, and for one of several files."""
+    if _OF_SEVERAL.search(path.name):
+        raise ModelError(messages.FILE_OF_SEVERAL(file=path.name))
+    return recognize(path)
+
+
 def _of_file(path: Path, given: ModelParts) -> Checkpoint:
-    file = recognize(path)
+    file = recognize_named(path)
     kind = _checkpoint_kind(file)
     alone = file.component == "transformer"
     folder = _configuration_beside(path, kind, given)
@@ -455,9 +464,13 @@ def _resolved_part(
         return _part_of_folder(option, path, kind, slots)
     if path.suffix.casefold() in PICKLES:
         raise ModelError(messages.CHECKPOINT_PICKLE(name=path.name))
-    if not is_regular(path):
-        raise ModelError(messages.PART_NOT_FOUND(option=option, file=path.name))
-    file = recognize(path)
+    try:
+        check_regular(path)
+    except UnusableFile as error:
+        if error.absent:
+            raise ModelError(messages.PART_NOT_FOUND(option=option, file=path.name)) from error
+        raise ModelError(messages.MODEL_FILE_UNUSABLE(file=path.name, reason=error)) from error
+    file = recognize_named(path)
     networks = {name: _NETWORKS.get(class_name, class_name) for name, (_, class_name) in slots.items()}
     fitting = [
         name
@@ -480,17 +493,36 @@ def _resolved_part(
         expected = wanted or " or ".join(dict.fromkeys(networks.values()))
         raise ModelError(
             messages.PART_WRONG(
-                option=option, file=path.name, found=title_of(file), expected=expected, family=TITLES[kind]
+                option=option,
+                file=path.name,
+                found=title_of(file),
+                expected=expected,
+                family=TITLES[kind],
+                place=_place_of(file, kind, known),
             )
         )
     return fitting[0], Part(path, *slots[fitting[0]], file)
+
+
+def _place_of(file: ModelFile, kind: Kind, known: Mapping[str, tuple[str, str]]) -> str:
+    """Return where a file belongs that another option names, as the end of a sentence; "" = nowhere."""
+    if file.component == "lora":
+        return messages.LORA_BELONGS()
+    if file.component == "controlnet":
+        return messages.CONTROLNET_BELONGS()
+    networks = [_NETWORKS.get(class_name, class_name) for _, class_name in known.values()]
+    if file.component in _OPTIONS and (file.family == kind or file.network in networks):
+        return messages.PART_BELONGS(option=_OPTIONS[file.component])
+    return ""
 
 
 def _part_of_folder(
     option: str, path: Path, kind: Kind, slots: Mapping[str, tuple[str, str]]
 ) -> tuple[str, Part]:
     if not is_regular(path / "config.json"):
-        raise ModelError(messages.PART_NOT_FOUND(option=option, file=path.name))
+        raise ModelError(
+            messages.PART_WITHOUT_CONFIGURATION(option=option, file=path.name, example=next(iter(slots)))
+        )
     check_model_folder(path)
     config = read_json(path / "config.json")
     class_name = config.get("_class_name") or next(iter(config.get("architectures") or ()), None)
@@ -498,7 +530,7 @@ def _part_of_folder(
     for component in sorted(slots, key=lambda name: name != path.name):
         if class_name in _COMPONENTS[kind][component]:
             _refuse_foreign_code(path.parent, path.name)
-            _refuse_pickles(path.parent, path.name)
+            _refuse_unreadable(path.parent, path.name)
             return component, Part(path, slots[component][0], str(class_name))
     allowed = dict.fromkeys(name for slot in slots for name in _COMPONENTS[kind][slot])
     raise ModelError(
@@ -508,6 +540,7 @@ def _part_of_folder(
             found=f"a {class_name}",
             expected=" or ".join(allowed),
             family=TITLES[kind],
+            place="",
         )
     )
 
@@ -643,7 +676,7 @@ def folder_components(
         if component in elsewhere and component not in own:
             _refuse_unconfigured(folder, kind, component)
         elif with_weights and component not in elsewhere:
-            _refuse_pickles(folder, component)
+            _refuse_unreadable(folder, component)
     return kind, components
 
 
@@ -722,13 +755,22 @@ def _refuse_foreign_code(folder: Path, component: str) -> None:
             raise ModelError(messages.FOREIGN_CODE(name=folder.name, file=f"{component}/{config}"))
 
 
-def _refuse_pickles(folder: Path, component: str) -> None:
+def _refuse_unreadable(folder: Path, component: str) -> None:
     if component.startswith("tokenizer"):
         return
     names = [path.name for path in (folder / component).glob("*") if path.is_file()]
-    if not any(name.endswith(".safetensors") for name in names):
-        found = next((name for name in names if name.endswith(PICKLES)), "no weights")
-        raise ModelError(messages.COMPONENT_PICKLED(component=component, name=folder.name, found=found))
+    if any(name.endswith(SAFETENSORS) for name in names):
+        return
+    if pickle := next((name for name in names if name.endswith(PICKLES)), None):
+        raise ModelError(messages.COMPONENT_PICKLED(component=component, name=folder.name, found=pickle))
+    option = _OPTIONS.get(component.rstrip("_23"))
+    raise ModelError(
+        messages.COMPONENT_WITHOUT_WEIGHTS(
+            component=component,
+            name=folder.name,
+            option=messages.OR_NAME_IT(option=option) if option else "",
+        )
+    )
 
 
 def _checkpoint_kind(file: ModelFile) -> Kind:
@@ -755,6 +797,7 @@ def title_of(file: ModelFile) -> str:
         "vae": f"a VAE ({about}) with {file.width} latent channels",
         "lora": "a LoRA",
         "controlnet": "a ControlNet",
-        "language_model": "a language model",
-        "unknown": "a file with tensors of an unknown layout",
+        "language_model": f"a language model ({file.network})" if file.network else "a language model",
+        "vision_tower": "the part of a language model that reads images, which no prompt needs",
+        "unknown": "a file with tensors of an unknown layout" if file.names else "a file without tensors",
     }[file.component]

@@ -16,16 +16,19 @@ from deforum_helpers.core.files.regular import (
     UnusableFile,
     check_folder,
     check_regular,
+    head_of,
     open_regular,
     read_regular,
 )
+from deforum_helpers.core.messages import Message, Text
 from deforum_helpers.models import messages
 
 _HEADER_LIMIT_BYTES = 64 * 2**20
 _MOST_IN_HEADER = 2_000_000
 
 GGUF_MAGIC = b"GGUF"
-# Number of a GGUF type -> its name, the weights of a block, and the bytes of a block, as the specification lists them.
+# Number of a GGUF type -> its name, the weights of a block, and the bytes of a block, as the specification lists them;
+# also of types that are not read, so that lists and refusals name them.
 _GGUF_TYPES: Mapping[int, tuple[str, int, int]] = {
     0: ("F32", 1, 4),
     1: ("F16", 1, 2),
@@ -39,9 +42,22 @@ _GGUF_TYPES: Mapping[int, tuple[str, int, int]] = {
     12: ("Q4_K", 256, 144),
     13: ("Q5_K", 256, 176),
     14: ("Q6_K", 256, 210),
+    16: ("IQ2_XXS", 256, 66),
+    17: ("IQ2_XS", 256, 74),
+    18: ("IQ3_XXS", 256, 98),
+    19: ("IQ1_S", 256, 50),
     20: ("IQ4_NL", 32, 18),
+    21: ("IQ3_S", 256, 110),
+    22: ("IQ2_S", 256, 82),
     23: ("IQ4_XS", 256, 136),
+    24: ("I8", 1, 1),
+    26: ("I32", 1, 4),
+    29: ("IQ1_M", 256, 56),
     30: ("BF16", 1, 2),
+    34: ("TQ1_0", 256, 54),
+    35: ("TQ2_0", 256, 66),
+    39: ("MXFP4", 32, 17),
+    40: ("NVFP4", 64, 36),
 }
 # Type of a GGUF value -> its format for `struct`.
 _GGUF_SCALARS: Mapping[int, str] = {
@@ -107,7 +123,41 @@ def safetensors_header(path: Path) -> dict[str, TensorHeader]:
     except UnusableFile as error:
         raise ModelError(messages.MODEL_FILE_UNUSABLE(file=path.name, reason=error)) from error
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise ModelError(messages.NOT_SAFETENSORS(file=path.name)) from error
+        raise ModelError(
+            messages.NOT_SAFETENSORS(file=path.name, reason=_fault(path, ".safetensors"))
+        ) from error
+
+
+# Beginnings of other files that are found under the name of a model.
+_OTHERS: Mapping[bytes, Message] = {
+    b"version https://git-lfs": messages.FILE_IS_POINTER,
+    b"<": messages.FILE_IS_PAGE,
+    b"PK\x03\x04": messages.FILE_IS_PICKLE,
+    b"\x80": messages.FILE_IS_PICKLE,
+}
+
+
+def _fault(path: Path, ending: str) -> Text:
+    """Return why a file cannot be read, as a clause, from its name and first bytes.
+
+    Args:
+        path: of the file.
+        ending: of the names of such files.
+    """
+    if path.suffix.casefold() != ending:
+        return messages.FILE_OTHERWISE_NAMED(found=path.suffix, allowed=ending)
+    try:
+        head = head_of(path, 64)
+    except UnusableFile:
+        head = b"?"
+    if not head:
+        return messages.FILE_EMPTY()
+    if ending != ".gguf" and head.startswith(GGUF_MAGIC):
+        return messages.FILE_NAMED_WRONGLY(found=".gguf")
+    if ending != ".safetensors" and head[8:10] == b'{"':
+        return messages.FILE_NAMED_WRONGLY(found=".safetensors")
+    found = (message for start, message in _OTHERS.items() if head.lstrip().startswith(start))
+    return next(found, messages.FILE_DAMAGED)()
 
 
 def _safetensors_tensors(file: BinaryIO) -> dict[str, TensorHeader]:
@@ -120,27 +170,39 @@ def _safetensors_tensors(file: BinaryIO) -> dict[str, TensorHeader]:
     tensors, end = {}, 0
     for name, entry in header.items():
         if name != "__metadata__":
+            dtype, shape = entry["dtype"], entry["shape"]
             first, last = entry.get("data_offsets") or (0, 0)  # the loader insists on them
-            tensors[name] = TensorHeader(entry["dtype"], tuple(entry["shape"]), last - first)
+            if (
+                last < first
+                or not isinstance(dtype, str)
+                or any(type(one) is not int or one < 0 for one in (first, last, *shape))
+            ):
+                raise ValueError(name)
+            tensors[name] = TensorHeader(dtype, tuple(shape), last - first)
             end = max(end, last)
-    if os.fstat(file.fileno()).st_size < 8 + length + end:
-        raise ValueError("cut off")
+    size = os.fstat(file.fileno()).st_size - 8 - length
+    if size < end or 0 < end < size:
+        raise ValueError("cut off, or longer than its tensors")
     return tensors
 
 
-def gguf_header(path: Path) -> tuple[str, dict[str, TensorHeader]]:
-    """Return (architecture, tensors) of a GGUF file, from its header alone.
+def gguf_header(path: Path) -> tuple[dict[str, Any], dict[str, TensorHeader]]:
+    """Return (metadata, tensors) of a GGUF file, from its header alone; of a list in the metadata its length.
 
     Raises:
-        ModelError: the file is missing, broken or of another format.
+        ModelError: the file is missing, broken, one of several or of another format.
     """
     try:
         with open_regular(path) as file:
-            return _gguf_tensors(_Limited(file))
+            metadata, tensors = _gguf_tensors(_Limited(file))
     except UnusableFile as error:
         raise ModelError(messages.MODEL_FILE_UNUSABLE(file=path.name, reason=error)) from error
     except (ValueError, KeyError, struct.error) as error:
-        raise ModelError(messages.NOT_GGUF(file=path.name)) from error
+        raise ModelError(messages.NOT_GGUF(file=path.name, reason=_fault(path, ".gguf"))) from error
+    count, place = metadata.get("split.count"), metadata.get("split.no")
+    if isinstance(count, int) and isinstance(place, int) and count > 1:
+        raise ModelError(messages.GGUF_SPLIT(file=path.name, number=place + 1, count=count))
+    return metadata, tensors
 
 
 class _Limited:
@@ -185,7 +247,7 @@ class _Limited:
         return os.fstat(self._file.fileno()).st_size >= self._file.tell() + end
 
 
-def _gguf_tensors(file: _Limited) -> tuple[str, dict[str, TensorHeader]]:
+def _gguf_tensors(file: _Limited) -> tuple[dict[str, Any], dict[str, TensorHeader]]:
     if file.bytes(4) != GGUF_MAGIC or file.number("<I") not in (2, 3):
         raise ValueError("another format")
     count, values = file.number("<Q"), file.number("<Q")
@@ -204,7 +266,7 @@ def _gguf_tensors(file: _Limited) -> tuple[str, dict[str, TensorHeader]]:
         end = max(end, offset + tensors[name].size_bytes)
     if not file.is_complete(end):
         raise ValueError("cut off")
-    return str(metadata.get("general.architecture", "")), tensors
+    return metadata, tensors
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from deforum_helpers.models.weights.headers import TensorHeader, gguf_header, safetensors_header
 
@@ -40,6 +40,7 @@ Component = Literal[
     "lora",
     "controlnet",
     "language_model",
+    "vision_tower",
     "unknown",
 ]
 Layout = Literal["diffusers", "original", "llama.cpp"]
@@ -78,7 +79,8 @@ class ModelFile:
         path: the file.
         component: the part of a model; "checkpoint" = all of them.
         family: the family of a checkpoint, transformer or U-Net; None = it belongs to several, or is not supported.
-        network: the class of networks, such as "T5" or "AutoencoderKL"; "" = it says no more than the family.
+        network: the class of networks, such as "T5" or "AutoencoderKL"; of another language model what its GGUF file
+            calls it; "" = unknown, or it says no more than the family.
         layout: whose names its tensors have: of diffusers and transformers, of the maker, or of llama.cpp.
         precision: of most of its weights: "bfloat16", "float8_e4m3fn", "int8", "Q4_K", ...
         is_scaled: whether 8-bit weights come with factors.
@@ -110,6 +112,7 @@ class _Mark:
         name: family, or network where the component belongs to several.
         having: beginnings of names; each must occur.
         lacking: beginnings of names that must not occur.
+        metadata: keys of a GGUF file's metadata -> the values that it may have; others do not match.
     """
 
     component: Component
@@ -117,7 +120,10 @@ class _Mark:
     name: str
     having: tuple[str, ...]
     lacking: tuple[str, ...] = ()
+    metadata: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+
+_ARCHITECTURE, _WORDS = "general.architecture", "tokenizer.ggml.pre"
 
 _SANA = ("blocks.0.cross_attn.q_linear.", "blocks.0.mlp.inverted_conv.")
 _SANA_OF_DIFFUSERS = ("caption_norm.", "transformer_blocks.0.ff.conv_inverted.")
@@ -197,6 +203,14 @@ _MARKS: tuple[_Mark, ...] = (
     _Mark("text_encoder", "diffusers", "Mistral3", ("multi_modal_projector.", "layers.0.self_attn.q_proj.")),
     # ComfyUI leaves the vision tower out, and puts the tokenizer in.
     _Mark("text_encoder", "diffusers", "Mistral3", ("tekken_model", "layers.0.self_attn.q_proj.")),
+    # Their tensors are called as Qwen3's.
+    _Mark(
+        "language_model",
+        "llama.cpp",
+        "",
+        ("blk.0.attn_q_norm.",),
+        metadata={_ARCHITECTURE: ("qwen3vl", "qwen3vlmoe", "qwen3moe", "gemma3", "gemma3n", "gemma4")},
+    ),
     _Mark("text_encoder", "llama.cpp", "Qwen3", ("blk.0.attn_q_norm.", "token_embd.")),
     _Mark(
         "text_encoder",
@@ -205,6 +219,22 @@ _MARKS: tuple[_Mark, ...] = (
         ("blk.0.post_ffw_norm.", "token_embd."),
         ("blk.0.attn_q_norm.",),
     ),
+    # Llama's tensors are called as Mistral's; only their tokenizers differ.
+    _Mark(
+        "text_encoder",
+        "llama.cpp",
+        "Mistral3",
+        ("blk.0.attn_q.", "token_embd."),
+        metadata={_ARCHITECTURE: ("llama", "mistral3"), _WORDS: ("tekken",)},
+    ),
+    _Mark(
+        "text_encoder",
+        "llama.cpp",
+        "Qwen2.5-VL",
+        ("blk.0.attn_q.bias", "token_embd."),
+        metadata={_ARCHITECTURE: ("qwen2vl",)},
+    ),
+    _Mark("vision_tower", "llama.cpp", "", ("v.blk.0.",)),
     _Mark("language_model", "diffusers", "", ("layers.0.self_attn.",)),
     _Mark("language_model", "llama.cpp", "", ("token_embd.",)),
     _Mark("language_model", "llama.cpp", "", ("blk.0.",)),
@@ -257,12 +287,12 @@ def recognize(path: Path) -> ModelFile:
     Raises:
         ModelError: the file is missing, broken, cut off or of another format.
     """
-    return _described(path, _header(path))
+    return _described(path, *_header(path))
 
 
 def recognize_parts(path: Path) -> tuple[ModelFile, ...]:
     """Return the components of a file that holds several; raises as `recognize`."""
-    tensors = _header(path)
+    tensors, metadata = _header(path)
     starts: dict[str, None] = {}
     for name in tensors:
         found = _PART.match(name)
@@ -271,17 +301,23 @@ def recognize_parts(path: Path) -> tuple[ModelFile, ...]:
     parts = []
     for start in starts:
         inside = {name[len(start) :]: tensor for name, tensor in tensors.items() if name.startswith(start)}
-        part = _described(path, inside)
+        part = _described(path, inside, metadata)
         parts.append(replace(part, prefix=start + part.prefix))
     return tuple(parts)
 
 
-def _header(path: Path) -> dict[str, TensorHeader]:
-    return gguf_header(path)[1] if path.suffix.casefold() == GGUF else safetensors_header(path)
+def _header(path: Path) -> tuple[dict[str, TensorHeader], dict[str, Any]]:
+    """Return (tensors, metadata); that of a `.safetensors` file tells nothing about its tensors."""
+    if path.suffix.casefold() != GGUF:
+        return safetensors_header(path), {}
+    metadata, tensors = gguf_header(path)
+    return tensors, metadata
 
 
-def _described(path: Path, tensors: Mapping[str, TensorHeader]) -> ModelFile:
-    component, name, layout, prefix = _identified(tensors)
+def _described(path: Path, tensors: Mapping[str, TensorHeader], metadata: Mapping[str, Any]) -> ModelFile:
+    component, name, layout, prefix = _identified(tensors, metadata)
+    if component == "language_model":
+        name = str(metadata.get(_ARCHITECTURE, ""))
     return ModelFile(
         path=path,
         component=component,
@@ -297,7 +333,7 @@ def _described(path: Path, tensors: Mapping[str, TensorHeader]) -> ModelFile:
     )
 
 
-def _identified(tensors: Iterable[str]) -> tuple[Component, str, Layout, str]:
+def _identified(tensors: Iterable[str], metadata: Mapping[str, Any]) -> tuple[Component, str, Layout, str]:
     """Return (component, family or network, layout, prefix)."""
     names = sorted(tensors)
     if any(part in name for name in names for part in _LORA):
@@ -308,6 +344,8 @@ def _identified(tensors: Iterable[str]) -> tuple[Component, str, Layout, str]:
     kind = next((kind for kind in whole if kind), "")
     bare = sorted(bare_text_name(name) for name in names)
     for mark in _MARKS:
+        if any(metadata.get(key) not in values for key, values in mark.metadata.items()):
+            continue
         for prefix in _PREFIXES.get(mark.component, ("",)):
             if not _matches(mark, prefix, bare if mark.component not in _PREFIXES else names):
                 continue

@@ -1,4 +1,4 @@
-"""Work on a thread of its own: in order, bounded, its errors raised where items come from."""
+"""The writer's threads: items in order, in a bounded queue, errors raised where items come from."""
 
 from __future__ import annotations
 

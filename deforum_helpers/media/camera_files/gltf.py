@@ -1,354 +1,32 @@
-"""Camera animations in files: JSON of 4x4 poses, glTF and GLB, COLMAP's text files; read into `Track`s, and written.
+"""Cameras in glTF and GLB files, as Blender writes them.
 
-Each format is converted where it is read and written, and nowhere else. Inside, a pose is `scene_from_frame` with the
-axes right, down, forward (`camera.path`).
-
-- glTF: axes right, up, backward; the camera looks along -z; yfov in radians; keys in seconds. Blender writes it.
-- COLMAP: axes as here, but its poses are `frame_from_scene` (world to camera); frames are in the order of their names.
-- JSON: poses as here, or with `"axes": "opengl"` as glTF's; row by row.
+The axes are right, up, backward, so a camera looks along -z. Fields of view are vertical, in radians; keys in seconds.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import io
 import json
-import math
 import re
 import struct
-import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from deforum_helpers.camera.path import CameraPath, Track
-from deforum_helpers.camera.pose import (
-    quaternions,
-    rigid_fault,
-    rotations_from_quaternions,
-    slerp,
-    squared,
-)
+from deforum_helpers.camera.path import Track
+from deforum_helpers.camera.pose import quaternions, rigid_fault, rotations_from_quaternions, slerp
 from deforum_helpers.camera.types import Matrix
-from deforum_helpers.core.bounded_json import JsonTooLarge, parse_json
-from deforum_helpers.core.errors import Problem, SettingsError
-from deforum_helpers.core.files.regular import UnusableFile, read_regular
-from deforum_helpers.core.messages import Message
 from deforum_helpers.media import messages
+from deforum_helpers.media.camera_files.base import FLIP, Shot, Source, document_of, numbers_of, track_of
 
-MOST_BYTES = 200_000_000
-MOST_VALUES = 4_000_000
-MOST_NODES = 100_000
-ALLOWED = (
-    "moves such as 0: orbit(1.5, 90), a .glb or .gltf file, a JSON file of poses, or a folder with COLMAP's "
-    "cameras.txt and images.txt"
-)
-# Between the axes right, down, forward and right, up, backward, in both directions.
-_FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
+GLB_MAGIC = b"glTF"
 # A sample this near to a key, in frames, is that key: times in glTF are float32.
 _NEAR_FRAMES = 1e-3
 _POINTER = "KHR_animation_pointer"
-
-
-@dataclass(frozen=True)
-class Source:
-    """A camera file to read.
-
-    Args:
-        path: file or folder on this machine.
-        name: as the user wrote it, for messages.
-        setting: the setting that names it.
-        camera, animation: names in a glTF file; "" = its only one.
-    """
-
-    path: str
-    name: str
-    setting: str
-    camera: str = ""
-    animation: str = ""
-
-    def refuse(
-        self, message: Message, *, allowed: str = ALLOWED, passing: bool = False, **values: object
-    ) -> NoReturn:
-        text = message(setting=self.setting, name=self.name[-80:], allowed=allowed, **values)
-        raise SettingsError(
-            [Problem(text, self.setting, found=self.name[-80:], allowed=allowed, passing=passing)]
-        )
-
-    def content(self, path: Path, most_bytes: int = MOST_BYTES) -> bytes:
-        """Return the content of a file; raises as `read_camera`."""
-        try:
-            return read_regular(path, most_bytes)
-        except UnusableFile as error:
-            self.refuse(messages.CAMERA_FILE_UNUSABLE, why=error, passing=error.passing)
-
-
-def read_camera(source: Source, *, fps: float, most_frames: int) -> Track:
-    """Read a camera animation.
-
-    Args:
-        source: the file.
-        fps: frame rate of the video; animations with times are sampled at it, from their first key.
-        most_frames: number of frames that are needed at most.
-
-    Raises:
-        SettingsError: the file is missing, no camera file, has no camera or several, or a pose that no camera can have.
-    """
-    path = Path(source.path)
-    if path.name.casefold() in ("images.txt", "cameras.txt"):
-        path = path.parent
-    if _is_folder(path):
-        return _track(source, *_read_colmap(source, path), fps=None, at_fps=fps, most_frames=most_frames)
-    content = source.content(path)
-    if content[:4] == b"glTF":
-        document, binary = _glb_chunks(source, content)
-        return _read_gltf(source, document, binary, path, fps, most_frames)
-    document = _json(source, content)
-    if isinstance(document, dict) and "asset" in document:
-        return _read_gltf(source, document, None, path, fps, most_frames)
-    poses, fovs, own_fps = _read_json(source, document)
-    return _track(source, poses, fovs, fps=own_fps, at_fps=fps, most_frames=most_frames)
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
-
-
-def _track(
-    source: Source, poses: Matrix, fovs: Matrix | None, *, fps: float | None, at_fps: float, most_frames: int
-) -> Track:
-    """Return a track of one pose per frame at `fps` (None = that of the video), resampled to `at_fps`."""
-    if fault := rigid_fault(poses):
-        source.refuse(
-            messages.CAMERA_FILE_POSE, number=fault[0], fault=fault[1], allowed="a rotation and a position"
-        )
-    if fovs is not None:
-        bad = np.flatnonzero(~(np.isfinite(fovs) & (fovs >= 1) & (fovs <= 179)))
-        if bad.size:
-            source.refuse(
-                messages.CAMERA_FILE_FOV,
-                number=int(bad[0]),
-                found=f"{fovs[bad[0]]:g}",
-                allowed="1 to 179 degrees",
-            )
-    poses = squared(poses)
-    if fps is None or fps == at_fps:
-        return Track(poses[:most_frames], None if fovs is None else fovs[:most_frames], len(poses))
-    count = int((len(poses) - 1) / fps * at_fps + 0.05) + 1
-    places = np.minimum(np.arange(min(count, most_frames)) * (fps / at_fps), len(poses) - 1)
-    low = np.minimum(places.astype(np.int64), max(0, len(poses) - 2))
-    high, shares = np.minimum(low + 1, len(poses) - 1), places - low
-    found = poses[low].copy()
-    found[:, :3, 3] += (poses[high, :3, 3] - poses[low, :3, 3]) * shares[:, None]
-    turns = quaternions(poses[:, :3, :3])
-    found[:, :3, :3] = rotations_from_quaternions(slerp(turns[low], turns[high], shares))
-    mixed = None if fovs is None else fovs[low] + (fovs[high] - fovs[low]) * shares
-    return Track(found, mixed, count)
-
-
-# JSON
-
-
-def _json(source: Source, content: bytes) -> Any:
-    try:
-        return parse_json(content, most_bytes=MOST_BYTES, most_values=MOST_VALUES)
-    except JsonTooLarge as error:
-        source.refuse(messages.CAMERA_FILE_UNUSABLE, why=error)
-    except ValueError:
-        source.refuse(messages.CAMERA_FILE_UNKNOWN)
-
-
-def _read_json(source: Source, document: Any) -> tuple[Matrix, Matrix | None, float | None]:
-    """Return poses (N, 4, 4), fields of view (N,) or None, and the frame rate or None."""
-    top = document if isinstance(document, dict) else {"poses": document}
-    frames = top.get("frames")
-    fov: Any = top.get("fov_deg")
-    if isinstance(frames, list) and all(isinstance(frame, dict) for frame in frames):
-        rows = [frame.get("pose", frame.get("transform_matrix")) for frame in frames]
-        if fov is None and any("fov_deg" in frame for frame in frames):
-            fov = [frame.get("fov_deg") for frame in frames]
-    else:
-        rows = top.get("poses", [])
-    if not isinstance(rows, list) or not rows:
-        source.refuse(messages.CAMERA_FILE_UNKNOWN)
-    poses = np.empty((len(rows), 4, 4))
-    for number, row in enumerate(rows):
-        poses[number] = _numbers(source, row, (4, 4), f"pose {number}")
-    if top.get("axes") not in (None, "opencv", "opengl"):
-        source.refuse(
-            messages.CAMERA_FILE_VALUE,
-            part="axes",
-            found=repr(top["axes"])[:40],
-            allowed='"opencv" or "opengl"',
-        )
-    if top.get("axes") == "opengl":
-        poses = _FLIP @ poses @ _FLIP
-    fovs = None
-    if fov is not None:
-        constant = isinstance(fov, (int, float))
-        fovs = _numbers(source, [fov] * len(rows) if constant else fov, (len(rows),), "fov_deg")
-    rate = top.get("fps")
-    if rate is not None:
-        rate = float(_numbers(source, [rate], (1,), "fps")[0])
-        if not 0.01 <= rate <= 1000:
-            source.refuse(messages.CAMERA_FILE_VALUE, part="fps", found=f"{rate:g}", allowed="0.01 to 1000")
-    return poses, fovs, rate
-
-
-def _numbers(source: Source, values: Any, shape: tuple[int, ...], part: str) -> Matrix:
-    """Return JSON numbers as an array; NaN and infinity pass, booleans and texts do not."""
-    wanted = " x ".join(map(str, shape)) + " numbers"
-    flat = values if len(shape) == 1 else _joined(values)
-    are_numbers = isinstance(flat, list) and all(
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and (abs(value) < 1e300 or math.isnan(value))
-        for value in flat
-    )
-    if not are_numbers or len(flat) != math.prod(shape):
-        found = f"{len(flat)} values" if are_numbers else "something else"
-        source.refuse(messages.CAMERA_FILE_VALUE, part=part, found=found, allowed=wanted)
-    return np.array(flat, np.float64).reshape(shape)
-
-
-def _joined(rows: Any) -> Any:
-    """Return the rows of a matrix as one list; a flat list stays."""
-    if isinstance(rows, list) and rows and all(isinstance(row, list) for row in rows):
-        return [value for row in rows for value in row]
-    return rows
-
-
-# COLMAP
-
-# Model -> the places of its vertical focal length among its parameters; lens distortion is ignored.
-_COLMAP_MODELS: Mapping[str, int] = {
-    "SIMPLE_PINHOLE": 0,
-    "PINHOLE": 1,
-    "SIMPLE_RADIAL": 0,
-    "RADIAL": 0,
-    "OPENCV": 1,
-    "FULL_OPENCV": 1,
-}
-
-
-def _read_colmap(source: Source, folder: Path) -> tuple[Matrix, Matrix]:
-    texts = {}
-    for name in ("cameras.txt", "images.txt"):
-        if not (folder / name).is_file():
-            source.refuse(messages.CAMERA_FOLDER_INCOMPLETE, missing=name)
-        texts[name] = source.content(folder / name).decode("utf-8", "replace")
-    fovs = {}
-    for number, line in enumerate(texts["cameras.txt"].splitlines(), 1):
-        words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
-        place = _COLMAP_MODELS.get(words[1]) if len(words) > 4 else None
-        if place is None:
-            found = words[1] if len(words) > 1 else line
-            allowed = ", ".join(_COLMAP_MODELS)
-            source.refuse(
-                messages.CAMERA_FILE_LINE,
-                file="cameras.txt",
-                line=number,
-                found=repr(found[:40]),
-                allowed=allowed,
-            )
-        height, focal = _floats(source, "cameras.txt", number, [words[3], *words[4 + place : 5 + place]], 2)
-        fovs[words[0]] = math.degrees(2 * math.atan2(height, 2 * focal))
-    images: list[tuple[str, list[float], str]] = []
-    lines = [
-        (number, line)
-        for number, line in enumerate(texts["images.txt"].splitlines(), 1)
-        if not line.startswith("#")
-    ]
-    # Each image has two lines; the second, with points, may be empty.
-    for number, line in lines[::2]:
-        words = line.split(maxsplit=9)
-        if not words:
-            continue
-        numbers = _floats(source, "images.txt", number, words[1:8], 7)
-        if len(words) < 10 or words[8] not in fovs:
-            allowed = "IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME with a camera of cameras.txt"
-            source.refuse(
-                messages.CAMERA_FILE_LINE,
-                file="images.txt",
-                line=number,
-                found=repr(line[:40]),
-                allowed=allowed,
-            )
-        images.append((words[9], numbers, words[8]))
-    if not images:
-        source.refuse(messages.CAMERA_FILE_WITHOUT_CAMERA)
-    images.sort(key=lambda image: _natural(image[0]))
-    values = np.array([numbers for _, numbers, _ in images])
-    if not (np.abs(values[:, :4]).max(axis=1) > 1e-12).all():
-        values[:, :4][np.abs(values[:, :4]).max(axis=1) <= 1e-12] = np.nan
-    frame_from_scene = np.tile(np.eye(4), (len(images), 1, 1))
-    with np.errstate(all="ignore"):
-        frame_from_scene[:, :3, :3] = rotations_from_quaternions(values[:, :4])
-    frame_from_scene[:, :3, 3] = values[:, 4:]
-    if fault := rigid_fault(frame_from_scene):
-        source.refuse(
-            messages.CAMERA_FILE_POSE, number=fault[0], fault=fault[1], allowed="a rotation and a position"
-        )
-    return np.asarray(np.linalg.inv(frame_from_scene), np.float64), np.array(
-        [fovs[camera] for _, _, camera in images]
-    )
-
-
-def _floats(source: Source, file: str, line: int, words: Sequence[str], count: int) -> list[float]:
-    try:
-        numbers = [float(word) for word in words]
-    except ValueError:
-        numbers = []
-    if len(numbers) != count:
-        found = repr(" ".join(words)[:40])
-        source.refuse(
-            messages.CAMERA_FILE_LINE, file=file, line=line, found=found, allowed=f"{count} numbers"
-        )
-    return numbers
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    """Return the key that sorts `frame9` before `frame10`."""
-    return [
-        (0, int(part[:18]), "") if part.isdigit() and part.isascii() else (1, 0, part)
-        for part in re.split(r"(\d+)", name)
-    ]
-
-
-# glTF
-
-
-def _glb_chunks(source: Source, content: bytes) -> tuple[dict[str, Any], bytes | None]:
-    """Return the document and the binary chunk of a GLB file, version 2."""
-    chunks: dict[bytes, bytes] = {}
-    place = 12
-    while place + 8 <= len(content):
-        (length,), kind = struct.unpack_from("<I", content, place), content[place + 4 : place + 8]
-        chunks.setdefault(kind, content[place + 8 : place + 8 + length])
-        place += 8 + length
-    if content[4:8] != struct.pack("<I", 2) or b"JSON" not in chunks or place > len(content) + 3:
-        source.refuse(messages.CAMERA_FILE_BROKEN, part="the container of the GLB file")
-    document = _json(source, chunks[b"JSON"])
-    if not isinstance(document, dict):
-        source.refuse(messages.CAMERA_FILE_BROKEN, part="the container of the GLB file")
-    return document, chunks.get(b"BIN\0")
-
-
-def _read_gltf(
-    source: Source, document: dict[str, Any], binary: bytes | None, path: Path, fps: float, most_frames: int
-) -> Track:
-    return _Gltf(source, document, binary, path).track(fps, most_frames)
-
-
 _COMPONENTS: Mapping[int, tuple[str, float]] = {
     5126: ("<f4", 1),
     5120: ("<i1", 127),
@@ -438,9 +116,9 @@ class _Gltf:
         fovs = np.full(len(moments), np.degrees(yfov))
         if fov_sampler is not None:
             fovs = np.degrees(fov_sampler.at(moments, near_s, turns=False)[:, 0])
-        track = _track(
+        track = track_of(
             self._source,
-            _FLIP @ _unscaled(poses) @ _FLIP,
+            FLIP @ _unscaled(poses) @ FLIP,
             fovs,
             fps=None,
             at_fps=fps,
@@ -647,7 +325,7 @@ class _Gltf:
         matrix = np.tile(np.eye(4), (len(moments), 1, 1))
         if "matrix" in node:
             matrix[:] = (
-                _numbers(self._source, node["matrix"], (16,), f"matrix of node {number}").reshape(4, 4).T
+                numbers_of(self._source, node["matrix"], (16,), f"matrix of node {number}").reshape(4, 4).T
             )
             return matrix
         values = {}
@@ -655,7 +333,7 @@ class _Gltf:
             if sampler := samplers.get((number, part)):
                 values[part] = sampler.at(moments, near_s, turns=part == "rotation")
             else:
-                still = _numbers(
+                still = numbers_of(
                     self._source, node.get(part, list(rest)), (len(rest),), f"{part} of node {number}"
                 )
                 values[part] = np.tile(still, (len(moments), 1))
@@ -681,82 +359,36 @@ def _names(names: Iterable[str]) -> str:
     return ", ".join(listed[:12]) + (f" and {len(listed) - 12} more" if len(listed) > 12 else "")
 
 
-# Writing
+def read_glb(source: Source, content: bytes, path: Path, fps: float, most_frames: int) -> Track:
+    """Return the camera of a GLB file; raises as `read_camera`."""
+    document, binary = _glb_chunks(source, content)
+    return _Gltf(source, document, binary, path).track(fps, most_frames)
 
 
-@dataclass(frozen=True)
-class Shot:
-    """The camera of a video, to be written.
-
-    Args:
-        path: one pose and one field of view per frame.
-        aspects: (N,) width / height of the view.
-        size_px: (width, height).
-        fps: frame rate.
-        scale: units of the file per scene unit.
-    """
-
-    path: CameraPath
-    aspects: Matrix
-    size_px: tuple[int, int]
-    fps: float
-    scale: float = 1.0
-
-    @property
-    def poses(self) -> Matrix:
-        scaled = self.path.poses.copy()
-        scaled[:, :3, 3] *= self.scale
-        return scaled
+def read_gltf(source: Source, document: dict[str, Any], path: Path, fps: float, most_frames: int) -> Track:
+    """Return the camera of a glTF document; raises as `read_camera`."""
+    return _Gltf(source, document, None, path).track(fps, most_frames)
 
 
-def shot_json(shot: Shot) -> bytes:
-    """Return the camera as JSON, one frame per line."""
-    frames = ",\n".join(
-        json.dumps({"pose": pose, "fov_deg": fov})
-        for pose, fov in zip(shot.poses.tolist(), shot.path.fov_deg.tolist(), strict=True)
-    )
-    head = {
-        "axes": "opencv",
-        "fps": shot.fps,
-        "width": shot.size_px[0],
-        "height": shot.size_px[1],
-        "aspect": float(shot.aspects[0]),
-    }
-    return f'{json.dumps(head)[:-1]},\n"frames": [\n{frames}\n]}}\n'.encode()
-
-
-def shot_colmap(shot: Shot) -> dict[str, bytes]:
-    """Return COLMAP's text files by name. Frames with the same lens share a camera; pixel centers are at 0.5."""
-    width, height = shot.size_px
-    tangents = 2 * np.tan(np.radians(shot.path.fov_deg) / 2)
-    focal = list(zip((width / (tangents * shot.aspects)).tolist(), (height / tangents).tolist(), strict=True))
-    numbers: dict[tuple[float, float], int] = {}
-    for lens in focal:
-        numbers.setdefault(lens, len(numbers) + 1)
-    cameras = [
-        f"{number} PINHOLE {width} {height} {fx!r} {fy!r} {width / 2!r} {height / 2!r}"
-        for (fx, fy), number in numbers.items()
-    ]
-    frame_from_scene: Matrix = np.asarray(np.linalg.inv(shot.poses), np.float64)
-    turns, places = quaternions(frame_from_scene[:, :3, :3]).tolist(), frame_from_scene[:, :3, 3].tolist()
-    images = []
-    for frame, lens in enumerate(focal):
-        values = " ".join(map(repr, [*turns[frame], *places[frame]]))
-        images.append(f"{frame + 1} {values} {numbers[lens]} {frame:09}.png\n")
-    heads = (
-        "# CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]\n",
-        "# IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME; every second line is empty: no points\n",
-    )
-    return {
-        "cameras.txt": (heads[0] + "\n".join(cameras) + "\n").encode(),
-        "images.txt": (heads[1] + "".join(f"{image}\n" for image in images)).encode(),
-        "points3D.txt": b"# no points\n",
-    }
+def _glb_chunks(source: Source, content: bytes) -> tuple[dict[str, Any], bytes | None]:
+    """Return the document and the binary chunk of a GLB file, version 2."""
+    chunks: dict[bytes, bytes] = {}
+    place = 12
+    while place + 8 <= len(content):
+        (length,), kind = struct.unpack_from("<I", content, place), content[place + 4 : place + 8]
+        chunks.setdefault(kind, content[place + 8 : place + 8 + length])
+        place += 8 + length
+    if content[4:8] != struct.pack("<I", 2) or b"JSON" not in chunks or place > len(content) + 3:
+        source.refuse(messages.CAMERA_FILE_BROKEN, part="the container of the GLB file")
+    document = document_of(source, chunks[b"JSON"])
+    if not isinstance(document, dict):
+        source.refuse(messages.CAMERA_FILE_BROKEN, part="the container of the GLB file")
+    return document, chunks.get(b"BIN\0")
 
 
 def _gltf_parts(shot: Shot) -> tuple[dict[str, Any], bytes]:
     """Return the document and its buffer: one animated camera node, one key per frame."""
-    poses = _FLIP @ shot.poses @ _FLIP
+    poses = FLIP @ shot.poses @ FLIP
     count = len(poses)
     wxyz = quaternions(poses[:, :3, :3])
     fov = np.radians(shot.path.fov_deg)
@@ -837,7 +469,7 @@ def shot_glb(shot: Shot) -> bytes:
     text = json.dumps(document).encode()
     text += b" " * (-len(text) % 4)
     content += b"\0" * (-len(content) % 4)
-    head = struct.pack("<4sII", b"glTF", 2, 12 + 16 + len(text) + len(content))
+    head = struct.pack("<4sII", GLB_MAGIC, 2, 12 + 16 + len(text) + len(content))
     return (
         head
         + struct.pack("<I4s", len(text), b"JSON")
@@ -845,21 +477,3 @@ def shot_glb(shot: Shot) -> bytes:
         + struct.pack("<I4s", len(content), b"BIN\0")
         + content
     )
-
-
-def shot_zip(shot: Shot) -> bytes:
-    """Return COLMAP's text files as a ZIP file."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in shot_colmap(shot).items():
-            archive.writestr(name, content)
-    return packed.getvalue()
-
-
-# Ending -> media type and writer; COLMAP's files, which are a folder, come as a ZIP file.
-WRITERS: Mapping[str, tuple[str, Callable[[Shot], bytes]]] = {
-    "json": ("application/json", shot_json),
-    "glb": ("model/gltf-binary", shot_glb),
-    "gltf": ("model/gltf+json", shot_gltf),
-    "zip": ("application/zip", shot_zip),
-}

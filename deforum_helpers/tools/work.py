@@ -1,4 +1,4 @@
-"""Shared by all tools: context, folder, input video, soundtrack, and the finished video."""
+"""The work of a tool: its context, folder, input video, soundtrack and finished video."""
 
 from __future__ import annotations
 
