@@ -18,6 +18,7 @@ from deforum_helpers.schedule.timeline import Timeline
 MAX_FRAME = 10**9
 MAX_KEY_CHARACTERS = 256
 _TIMED = re.compile(r"([+-]?)([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})[ \t]{0,9}(s|b|bars?|%)")
+_RANGE = re.compile(r"[0-9]{1,9}[ \t]{0,9}-[ \t]{0,9}[0-9]{1,9}")
 _FROM_END = re.compile(r"-[ \t]{0,9}([0-9]{1,9}(?:\.[0-9]{0,9})?)")
 
 
@@ -75,6 +76,8 @@ def frame_at(reading: Reading, span: Span, timeline: Timeline) -> int:
         if abs(number) < MAX_FRAME:
             if PLAIN_NUMBER.fullmatch(key) and number != int(number):
                 reading.warn(span.start, messages.KEY_ROUNDED(key=key, frame=int(number)))
+            if number < 0 and _RANGE.fullmatch(key):
+                reading.warn(span.start, messages.KEY_LIKE_RANGE(key=key, frame=int(number)))
             return int(number)
         undefined = expression.undefined(scope)
     allowed = f"a frame number below {MAX_FRAME}"

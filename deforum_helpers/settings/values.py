@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from deforum_helpers.core.bounded_json import parse_json
 from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.core.files.regular import pasted_path
 from deforum_helpers.settings import messages
 from deforum_helpers.settings.fields import FieldInfo, Kind
 from deforum_helpers.settings.messages import (
@@ -220,9 +221,7 @@ def _read_path(info: FieldInfo, value: object) -> Reading:
         return Reading("", messages.FALSE_AS_EMPTY(setting=info.name))
     if not isinstance(value, str):
         raise invalid_value(info, value, "a path as text, or empty")
-    path = value.strip()
-    if len(path) > 1 and path[0] == path[-1] == '"':
-        path = path[1:-1]
+    path = pasted_path(value)
     whole_text(info, path, MAX_INLINE_IMAGE if path[:5].casefold() == "data:" else MAX_PATH)
     if any(ord(character) < 32 for character in path):
         raise invalid_value(info, value, "a path without line breaks and control characters")
