@@ -73,13 +73,14 @@ def guard(request: Request, path: str, access: Access) -> None:
         access: the access rules.
 
     Raises:
-        Refused: 421 a foreign Host, 403 a foreign page, 415 a content type, 401 no login.
+        Refused: 421 a foreign Host, 403 a foreign page, 415 a content type or encoding, 401 no login.
     """
     check_host(request.headers.get("host", ""), access)
     check_page(request, access)
     if request.method not in LOOKING_METHODS:
         check_origin(request.headers.get("origin"), request.headers.get("host", ""), access)
         check_content_type(request.headers.get("content-type"), path)
+        check_content_encoding(request.headers.get("content-encoding"))
     if access.accounts:
         check_login(request.headers.get("authorization", ""), access.accounts)
 
@@ -127,6 +128,12 @@ def check_content_type(content_type: str | None, path: str) -> None:
     if kind == FORM_TYPE and path in FORM_PATHS:
         return
     raise Refused(messages.CONTENT_TYPE_REFUSED(found=kind[:60]), code=415)
+
+
+def check_content_encoding(encoding: str | None) -> None:
+    """Refuse compressed bodies: the bounds of a body are those of what it says, and nothing here unpacks it."""
+    if (encoding or "identity").strip().lower() != "identity":
+        raise Refused(messages.CONTENT_ENCODING_REFUSED(found=(encoding or "")[:60]), code=415)
 
 
 def check_login(authorization: str, accounts: Sequence[str]) -> None:
