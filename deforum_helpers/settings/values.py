@@ -34,6 +34,7 @@ MAX_PROMPTS = 10_000
 MAX_NAME = 200
 
 _NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _GONE = {("animation_mode", "none"): " Mode None made single images; use 2D with max_frames 1."}
 _WORDS_OF_TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
@@ -222,7 +223,14 @@ def _read_path(info: FieldInfo, value: object) -> Reading:
     if not isinstance(value, str):
         raise invalid_value(info, value, "a path as text, or empty")
     path = pasted_path(value)
-    whole_text(info, path, MAX_INLINE_IMAGE if path[:5].casefold() == "data:" else MAX_PATH)
+    if path[:5].casefold() == "data:":
+        # Programs that encode images wrap the lines of their base64.
+        return Reading(whole_text(info, "".join(path.split()), MAX_INLINE_IMAGE))
+    if len(path) > MAX_PATH and _BASE64.fullmatch("".join(path.split())):
+        raise invalid_value(
+            info, value, "a path, an address, or an image as text that begins with data:image/png;base64,"
+        )
+    whole_text(info, path, MAX_PATH)
     if any(ord(character) < 32 for character in path):
         raise invalid_value(info, value, "a path without line breaks and control characters")
     return Reading(path)
