@@ -55,8 +55,14 @@ def access_of(flags: Any) -> Access:
         accounts=split_list(getattr(flags, "api_auth", None)),
         hosts=tuple(sorted(names - {""})),
         any_address=listen,
-        origins=split_list(getattr(flags, "cors_allow_origins", None)),
+        origins=tuple(map(_as_browsers_write, split_list(getattr(flags, "cors_allow_origins", None)))),
     )
+
+
+def _as_browsers_write(address: str) -> str:
+    """Return the origin of a page as browsers send it: in small letters, without a path or a slash at its end."""
+    scheme, separator, rest = address.lower().partition("://")
+    return scheme + separator + rest.partition("/")[0]
 
 
 def split_list(text: str | None) -> tuple[str, ...]:
