@@ -18,7 +18,8 @@ from deforum_helpers.schedule.timeline import Timeline
 MAX_FRAME = 10**9
 MAX_KEY_CHARACTERS = 256
 _TIMED = re.compile(r"([+-]?)([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})[ \t]{0,9}(s|b|bars?|%)")
-_RANGE = re.compile(r"[0-9]{1,9}[ \t]{0,9}-[ \t]{0,9}[0-9]{1,9}")
+# A key such as 0-30 is how a frame before frame 0 is written.
+_RANGE = re.compile(r"0{0,8}[1-9][0-9]{0,8}[ \t]{0,9}-[ \t]{0,9}[0-9]{1,9}")
 _FROM_END = re.compile(r"-[ \t]{0,9}([0-9]{1,9}(?:\.[0-9]{0,9})?)")
 
 
