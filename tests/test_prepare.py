@@ -297,3 +297,37 @@ def test_a_cadence_that_changes_nothing_is_told(tmp_path: Path, mode: str, caden
     settings = SMALL | {"animation_mode": mode, "diffusion_cadence": cadence}
     warnings = prepare(settings, host(tmp_path)).warnings
     assert any(text.startswith("diffusion_cadence is 3, but animation_mode") for text in warnings) is told
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "meant"),
+    [
+        ("deforum_subtitles_per_second", "10", 10),  # as a fork stores it
+        ("deforum_ffmpeg_crf", " 20.0 ", 20),
+        ("eta_ddim", "0.5", 0.5),
+        ("deforum_embed_srt", "True", True),
+        ("deforum_save_gen_info_as_srt", "false", False),
+    ],
+)
+def test_an_option_may_be_given_as_text(name: str, given: str, meant: object, tmp_path: Path) -> None:
+    found = getattr(prepared(tmp_path, {name: given}).options, name)
+    assert (found, type(found)) == (meant, type(meant))
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("deforum_subtitles_per_second", "many"),
+        ("deforum_ffmpeg_crf", "52"),
+        ("deforum_ffmpeg_crf", "20.5"),
+        ("deforum_ffmpeg_crf", "true"),
+        ("deforum_embed_srt", "1"),
+    ],
+)
+def test_other_text_is_no_option(name: str, given: str, tmp_path: Path) -> None:
+    assert f"options_overrides.{name}" in problems(tmp_path, {name: given})
+
+
+def test_faults_in_the_json_of_guide_images_are_told_as_in_settings_files(tmp_path: Path) -> None:
+    found = problems(tmp_path, use_looper=True, init_images='{"0": "a.png",\n}')["init_images"]
+    assert "line 2, column 1. Remove the comma before it." in found.message

@@ -52,11 +52,27 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+def _server_address(url: str) -> str:
+    """Return the address that routes begin with, from one that may be copied from a browser: `.../?__theme=dark`.
+
+    Raises:
+        ClientError: it is not an http address.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            path = parts.path.rstrip("/").removesuffix("/deforum_api").rstrip("/")
+            return f"{parts.scheme}://{parts.netloc}{path}"
+    except ValueError:  # a port or an IPv6 address that is none
+        pass
+    raise ClientError(messages.INVALID_SERVER_ADDRESS(found=url[:80]))
+
+
 class Connection:
     """Sends requests to one server, and retries them.
 
     Args:
-        url: address of the server, such as `http://127.0.0.1:7860`.
+        url: address of the server, such as `http://127.0.0.1:7860`; that of its tab or of its API will do.
         login: "user:password", or None.
         timeout_s: longest silence within one response, seconds.
         patience_s: how long a request is retried while the server is down or busy, seconds.
@@ -76,10 +92,7 @@ class Connection:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.url = url.rstrip("/")
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ClientError(messages.INVALID_SERVER_ADDRESS(found=url[:80]))
+        self.url = _server_address(url)
         self.timeout_s = timeout_s
         self.patience_s = patience_s
         self._clock = clock

@@ -17,7 +17,7 @@ from deforum_api.queue.record import Job
 from deforum_helpers.core.errors import SettingsError
 from deforum_helpers.core.progress import frame_words, state_words
 from deforum_helpers.core.progress_line import ProgressLine, above_progress
-from deforum_helpers.settings import read_settings_file
+from deforum_helpers.settings.files import read_settings_file, with_files_beside
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,8 @@ class _Unreadable(Exception):
 
 def _read(file: str) -> dict[str, Any]:
     try:
-        return read_settings_file(Path(file.strip()).expanduser())
+        path = Path(file.strip()).expanduser()
+        return with_files_beside(read_settings_file(path), path.parent)
     except SettingsError as error:
         raise _Unreadable(messages.ABOUT_FILE(file=file, text=error)) from None
     except OSError as error:

@@ -15,6 +15,10 @@ CONTENT_TYPE_REFUSED = Message(
     "content_type_refused",
     "The content type {found!r} is not accepted here; send JSON with 'Content-Type: application/json'.",
 )
+CONTENT_ENCODING_REFUSED = Message(
+    "content_encoding_refused",
+    "The content encoding {found!r} is not accepted here; send the body uncompressed.",
+)
 LOGIN_REQUIRED = Message("login_required", "User name and password are needed.")
 BODY_OVER_LIMIT = Message("body_over_limit", "The body is larger than {most} MiB.")
 

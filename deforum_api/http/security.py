@@ -55,8 +55,14 @@ def access_of(flags: Any) -> Access:
         accounts=split_list(getattr(flags, "api_auth", None)),
         hosts=tuple(sorted(names - {""})),
         any_address=listen,
-        origins=split_list(getattr(flags, "cors_allow_origins", None)),
+        origins=tuple(map(_as_browsers_write, split_list(getattr(flags, "cors_allow_origins", None)))),
     )
+
+
+def _as_browsers_write(address: str) -> str:
+    """Return the origin of a page as browsers send it: in small letters, without a path or a slash at its end."""
+    scheme, separator, rest = address.lower().partition("://")
+    return scheme + separator + rest.partition("/")[0]
 
 
 def split_list(text: str | None) -> tuple[str, ...]:
@@ -73,13 +79,14 @@ def guard(request: Request, path: str, access: Access) -> None:
         access: the access rules.
 
     Raises:
-        Refused: 421 a foreign Host, 403 a foreign page, 415 a content type, 401 no login.
+        Refused: 421 a foreign Host, 403 a foreign page, 415 a content type or encoding, 401 no login.
     """
     check_host(request.headers.get("host", ""), access)
     check_page(request, access)
     if request.method not in LOOKING_METHODS:
         check_origin(request.headers.get("origin"), request.headers.get("host", ""), access)
         check_content_type(request.headers.get("content-type"), path)
+        check_content_encoding(request.headers.get("content-encoding"))
     if access.accounts:
         check_login(request.headers.get("authorization", ""), access.accounts)
 
@@ -127,6 +134,12 @@ def check_content_type(content_type: str | None, path: str) -> None:
     if kind == FORM_TYPE and path in FORM_PATHS:
         return
     raise Refused(messages.CONTENT_TYPE_REFUSED(found=kind[:60]), code=415)
+
+
+def check_content_encoding(encoding: str | None) -> None:
+    """Refuse compressed bodies: the bounds of a body are those of what it says, and nothing here unpacks it."""
+    if (encoding or "identity").strip().lower() != "identity":
+        raise Refused(messages.CONTENT_ENCODING_REFUSED(found=(encoding or "")[:60]), code=415)
 
 
 def check_login(authorization: str, accounts: Sequence[str]) -> None:

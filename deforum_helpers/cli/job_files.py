@@ -17,7 +17,7 @@ from deforum_helpers.engines.registry import declared, lacks_checkpoint
 from deforum_helpers.output.metadata import read_settings
 from deforum_helpers.pipeline.host_facts import check_checkpoint, own_engine, own_facts
 from deforum_helpers.pipeline.prepare import HostFacts, Prepared, prepare
-from deforum_helpers.settings.files import with_sounds_beside
+from deforum_helpers.settings.files import with_files_beside
 from deforum_helpers.settings.host_options import Options
 from deforum_helpers.settings.load import KNOWN_NAMES, nearest_names
 
@@ -55,7 +55,7 @@ def read_submitted(path: Path, changes: list[str]) -> dict[str, Any]:
     Raises:
         SettingsError: the file cannot be read, or a change names no setting.
     """
-    submitted = with_sounds_beside(read_settings(path), path.parent)
+    submitted = with_files_beside(read_settings(path), path.parent)
     changed = read_changes(changes, "--set")
     if problems := [_unknown_setting(name) for name in changed if name not in KNOWN_NAMES]:
         raise SettingsError(problems)

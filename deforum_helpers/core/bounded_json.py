@@ -30,7 +30,7 @@ def parse_json(
     """Return the value of a JSON text.
 
     Args:
-        text: the text; bytes are UTF-8, with or without a byte order mark.
+        text: the text, with or without a byte order mark; bytes are UTF-8.
         most_bytes: largest length of the text.
         most_values: largest number of values, all levels counted.
         hooks: keyword arguments of `json.loads`.
@@ -41,7 +41,7 @@ def parse_json(
     """
     if len(text) > most_bytes:
         raise JsonTooLarge(messages.JSON_TOO_LONG(limit=most_bytes / 1e6))
-    plain = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+    plain = text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff")
     _check(plain, most_values)
     return json.loads(plain, **{"parse_int": _whole_number, **hooks})
 

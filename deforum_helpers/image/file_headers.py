@@ -45,6 +45,26 @@ _BARE = frozenset({0x01, *range(0xD0, 0xD8)})
 _PIXELS_BEGIN = frozenset({0xD9, 0xDA})
 
 
+# Beginnings of image files, and of others that are often given as images.
+_FORMATS = (
+    (re.compile(rb"\x89PNG"), "PNG"),
+    (re.compile(rb"\xff\xd8\xff"), "JPEG"),
+    (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), "WEBP"),
+    (re.compile(rb"GIF8[79]a"), "GIF"),
+    (re.compile(rb"II\*\0|MM\0\*"), "TIFF"),
+    (re.compile(rb".{4}ftypavi[fs]", re.DOTALL), "AVIF"),
+    (re.compile(rb".{4}ftyp(?:hei[cfmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL), "HEIC"),
+    (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "JPEG XL"),
+    (re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"), "JPEG 2000"),
+    (re.compile(rb"8BPS"), "Photoshop"),
+    (re.compile(rb"%PDF"), "PDF"),
+    (re.compile(rb"\x76\x2f\x31\x01"), "OpenEXR"),
+    (re.compile(rb"#\?RADIANCE"), "Radiance HDR"),
+    (re.compile(rb"(?:\xef\xbb\xbf)?\s{0,64}<(?:!DOCTYPE html|html|head)", re.IGNORECASE), "HTML"),
+    (re.compile(rb"(?:\xef\xbb\xbf)?\s{0,64}<(?:\?xml|svg)", re.IGNORECASE), "SVG or XML"),
+)
+
+
 class Oversized(ValueError):
     """A file whose tags or comments unpack to too much; `str()` continues a sentence about the file."""
 
@@ -54,6 +74,11 @@ class _Tag(NamedTuple):
     type: int
     length: int
     value: bytes
+
+
+def format_of(content: bytes) -> str:
+    """Return the format of a file by its beginning, such as "PNG" or "HEIC", or nothing if it is unknown."""
+    return next((name for begin, name in _FORMATS if begin.match(content)), "")
 
 
 def check_headers(content: bytes) -> None:

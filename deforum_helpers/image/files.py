@@ -21,7 +21,7 @@ from deforum_helpers.core.errors import Problem, SettingsError
 from deforum_helpers.core.files.regular import UnusableFile, read_regular
 from deforum_helpers.core.messages import Message
 from deforum_helpers.image import messages
-from deforum_helpers.image.file_headers import Oversized, check_headers, orientation, tiff_size
+from deforum_helpers.image.file_headers import Oversized, check_headers, format_of, orientation, tiff_size
 
 
 def float_tiff(content: bytes, most_pixels: int) -> npt.NDArray[np.uint8] | None:
@@ -131,7 +131,7 @@ def check_image_file(source: str | Path, *, setting: str) -> tuple[int, int]:
     """
     text = str(source).strip()
     about = None
-    if not text.startswith("data:"):
+    if not _is_data_url(text):
         with suppress(OSError, ValueError, RuntimeError):
             about = Path(text).expanduser().stat()
     return _decoded_size(text, setting, (about.st_size, about.st_mtime_ns) if about else None)
@@ -158,6 +158,7 @@ def open_frames(source: str | Path, *, setting: str) -> Iterator[Pillow.Image]:
 
 @contextmanager
 def _opened(source: str | Path, setting: str) -> Iterator[Pillow.Image]:
+    content = b""
     try:
         content = _contents(source, setting)
         check_headers(content)
@@ -175,7 +176,10 @@ def _opened(source: str | Path, setting: str) -> Iterator[Pillow.Image]:
         raise _problem(messages.IMAGE_OVERSIZED, setting, found, "an image without them") from None
     except (OSError, SyntaxError, ValueError, EOFError):
         allowed = f"a file in one of the formats {', '.join(FORMATS)}"
-        raise _problem(messages.IMAGE_UNREADABLE, setting, _shown(source), allowed) from None
+        kind = format_of(content)
+        state = "damaged " if kind in FORMATS else ""
+        found = f"the {state}{kind} file {_shown(source)}" if kind else _shown(source)
+        raise _problem(messages.IMAGE_UNREADABLE, setting, found, allowed) from None
 
 
 def _decoder(content: bytes) -> Pillow.Image:
@@ -189,7 +193,7 @@ def _decoder(content: bytes) -> Pillow.Image:
 
 def _contents(source: str | Path, setting: str) -> bytes:
     text = str(source).strip()
-    if text.startswith("data:"):
+    if _is_data_url(text):
         return _data_url_contents(text, setting)
     if "://" in text:
         found, allowed = f"the remote address {_shown(text)}", "a local file or a data URL"
@@ -205,9 +209,14 @@ def _contents(source: str | Path, setting: str) -> bytes:
     raise SettingsError([Problem(message, setting, found=_shown(text), allowed=allowed, passing=passing)])
 
 
+def _is_data_url(text: str) -> bool:
+    return text[:5].casefold() == "data:"
+
+
 def _data_url_contents(url: str, setting: str) -> bytes:
     head, comma, body = url.partition(",")
-    if not comma or not head.endswith(";base64") or not head.startswith("data:image/"):
+    kind = head.casefold()
+    if not comma or not kind.endswith(";base64") or not kind.startswith("data:image/"):
         found = f"the data URL {_shown(head)}"
         raise _problem(messages.BAD_DATA_URL, setting, found, "data:image/png;base64,...")
     try:
@@ -225,7 +234,7 @@ def _shown(source: str | Path) -> str:
     """Quote a source in at most 80 characters: the beginning of a data URL or address, the end of a path."""
     text = str(source)
     if len(text) > _MOST_SHOWN:
-        is_path = not text.startswith("data:") and "://" not in text
+        is_path = not _is_data_url(text) and "://" not in text
         text = f"...{text[3 - _MOST_SHOWN :]}" if is_path else f"{text[: _MOST_SHOWN - 3]}..."
     return repr(text)
 

@@ -22,6 +22,7 @@ from deforum_helpers.core.errors import (
     exhausted_resource_in,
     no_resources,
 )
+from deforum_helpers.core.files.regular import pasted_path
 from deforum_helpers.media import messages
 
 FINISH_TIMEOUT_S = 3600.0
@@ -42,15 +43,16 @@ def find_ffmpeg(location: str | None) -> str:
     """Return the ffmpeg to run: `location` if given, else imageio-ffmpeg's own, else the one on PATH.
 
     Args:
-        location: option deforum_ffmpeg_location: a path, a name on PATH, or None or "" to search.
+        location: option deforum_ffmpeg_location: a path, its folder, a name on PATH, or None or "" to search. As it
+            comes from a text box, it may have quotes and blanks around it.
 
     Raises:
         MissingFeature: ffmpeg was not found; the message contains the install command.
     """
-    if location:
-        found = shutil.which(location)
+    if named := os.path.expanduser(pasted_path(location or "")):
+        found = shutil.which(named) or shutil.which("ffmpeg", path=named)
         if found is None:
-            message = messages.FFMPEG_NOT_THERE(found=Path(location).name, install=INSTALL_LINE)
+            message = messages.FFMPEG_NOT_THERE(found=Path(named).name, install=INSTALL_LINE)
             raise MissingFeature(message)
         return found
     found = _bundled() or shutil.which("ffmpeg")

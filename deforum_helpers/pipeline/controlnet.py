@@ -16,7 +16,7 @@ from deforum_helpers.controlnet.units import (
     module_warning,
 )
 from deforum_helpers.core.errors import MissingFeature, ModelError, Problem, SettingsError
-from deforum_helpers.core.files.regular import is_regular
+from deforum_helpers.core.files.regular import is_regular, pasted_path
 from deforum_helpers.core.messages import Text
 from deforum_helpers.core.net.fetch import is_url
 from deforum_helpers.image.files import check_image_file
@@ -227,7 +227,7 @@ def _media(text: str, setting: str, selection: Selection, downloads: Downloads) 
         SettingsError: it is missing, or neither an image nor a video.
         MissingFeature: PyAV is not installed.
     """
-    name = text.strip('"')
+    name = pasted_path(text)
     path = _still(name, text, setting, downloads)
     if path is not None:
         return ControlMedia(setting, path, None, selection, *check_image_file(path, setting=setting))

@@ -17,6 +17,7 @@ from deforum_helpers.core.errors import (
     VideoError,
     exhausted_resource,
 )
+from deforum_helpers.core.files.regular import pasted_path
 from deforum_helpers.core.files.scratch import FETCHED, ScratchFolder
 from deforum_helpers.core.messages import Text
 from deforum_helpers.core.net.fetch import Fetcher, Kind, is_url
@@ -54,7 +55,7 @@ class Downloads:
         Raises:
             SettingsError: the address cannot or must not be fetched.
         """
-        path = text.strip().strip('"')
+        path = pasted_path(text)
         if not is_url(path):
             return path
         if (path, kind) not in self._files:
@@ -239,7 +240,7 @@ class _InputSearch:
             return None  # the check of the settings reports an empty path
         try:
             path = Path(self._downloads.local(named, "video", setting=setting))
-            footage = inspect_video(path, setting=setting, name=named.strip().strip('"'))
+            footage = inspect_video(path, setting=setting, name=pasted_path(named))
         except SettingsError as error:
             self.problems += error.problems
             return None

@@ -232,7 +232,7 @@ class _Job:
         if start is None:  # the run was stopped before its first frame was finished
             return self.fresh_start()
         self.warnings += start.warnings
-        if start.other_settings:
+        if start.other_settings or not os.path.lexists(self.run.settings_path):
             self._write_settings()
         return start
 

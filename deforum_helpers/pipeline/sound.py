@@ -21,7 +21,7 @@ from deforum_helpers.core.errors import (
     VideoError,
     exhausted_resource,
 )
-from deforum_helpers.core.files.regular import UnusableFile, open_regular
+from deforum_helpers.core.files.regular import UnusableFile, open_regular, pasted_path
 from deforum_helpers.core.messages import Text
 from deforum_helpers.media import sound_analysis
 from deforum_helpers.media.containers import time_limit
@@ -96,7 +96,7 @@ class _SoundFile:
         self.setting = "audio_path"
         if not settings.audio_path:
             self.setting = "video_init_path" if settings.add_soundtrack == "Init Video" else "soundtrack_path"
-        named = getattr(settings, self.setting).strip().strip('"')
+        named = pasted_path(getattr(settings, self.setting))
         self._name = named.replace("\\", "/").rstrip("/").rpartition("/")[2][:120]
         self._failed: SettingsError | None = None
 

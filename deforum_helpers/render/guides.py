@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from deforum_helpers.core.bounded_json import JsonTooLarge, parse_json
 from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.core.files.regular import pasted_path
 from deforum_helpers.render import messages
 from deforum_helpers.schedule import Timeline, key_frame
 from deforum_helpers.schedule.keyframes import named_frames
 from deforum_helpers.schedule.reading import MAX_WARNINGS, shown
 from deforum_helpers.settings import Settings
 from deforum_helpers.settings.files import RepeatingObject, json_object
+from deforum_helpers.settings.messages import json_fault
 from deforum_helpers.settings.modes import is_guided
 
 SETTING = "init_images"
@@ -100,7 +102,7 @@ def read_guides(settings: Settings, timeline: Timeline) -> GuideImages | None:
         elif frame in placed:
             problems += _problem(f"has two images at frame {frame}", "one image per frame").problems
         else:
-            placed[frame] = source.strip().strip('"')
+            placed[frame] = pasted_path(source)
             warnings += key_warnings
     if problems:
         raise SettingsError(problems)
@@ -122,9 +124,7 @@ def _parsed(text: str) -> object:
         if error.msg.startswith(_BAD_ESCAPE):
             begin, end = text.rfind('"', 0, error.pos) + 1, text.find('"', error.pos)
             raise _backslashes(text[begin : end if end >= 0 else None]) from None
-        message = messages.GUIDES_NOT_JSON(
-            setting=SETTING, reason=error.msg, line=error.lineno, column=error.colno
-        )
+        message = messages.GUIDES_NOT_JSON(setting=SETTING, fault=json_fault(error))
         raise SettingsError(
             [Problem(message, SETTING, column=error.pos + 1, found=text[:60], allowed='{"0": "a.png"}')]
         ) from None

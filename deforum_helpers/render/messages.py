@@ -50,9 +50,7 @@ GUIDES_BEFORE_ZERO = Message(
 GUIDES_REPEATED = Message(
     "guides_repeated", "{setting} contains {keys} more than once; the last value counts."
 )
-GUIDES_NOT_JSON = Message(
-    "guides_not_json", "{setting} is not valid JSON: {reason} at line {line}, column {column}."
-)
+GUIDES_NOT_JSON = Message("guides_not_json", "{setting} is not valid JSON: {fault}")
 GUIDES_TOO_LARGE = Message("guides_too_large", "{setting} is JSON that {reason}; expected {allowed}.")
 GUIDES_BACKSLASHES = Message(
     "guides_backslashes",

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from deforum_helpers.camera import messages as camera_messages
 from deforum_helpers.camera.path import ALIASES, EASINGS, MOVES, SETTING, Entry, Move
 from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.core.files.regular import pasted_path
 from deforum_helpers.schedule import messages
 from deforum_helpers.schedule.grammar import read_entries, unwrapped
 from deforum_helpers.schedule.keyframes import frame_at
@@ -42,7 +43,7 @@ def camera_entries(text: str, timeline: Timeline) -> tuple[tuple[Entry, ...], tu
         SettingsError: with the problems of the text.
     """
     if is_file(text):
-        source = text.strip().strip('"')
+        source = pasted_path(text)
         return (Entry(0, (Move("file", (1.0, 0.0), source),)),), ()
     reading = Reading(SETTING, text)
     found, structure = read_entries(reading, words=True)
@@ -73,7 +74,7 @@ def camera_entries(text: str, timeline: Timeline) -> tuple[tuple[Entry, ...], tu
 
 def is_file(text: str) -> bool:
     """Tell whether a path is the name of a file alone: it ends as camera files do, or contains no move."""
-    stripped = text.strip().strip('"')
+    stripped = pasted_path(text)
     values = (value.lstrip("( \t\r\n") for value in stripped.split(":"))
     return stripped.casefold().endswith(FILE_ENDINGS) or not any(map(_MOVE.match, values))
 

@@ -18,6 +18,8 @@ from deforum_helpers.schedule.timeline import Timeline
 MAX_FRAME = 10**9
 MAX_KEY_CHARACTERS = 256
 _TIMED = re.compile(r"([+-]?)([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})[ \t]{0,9}(s|b|bars?|%)")
+# A key such as 0-30 is how a frame before frame 0 is written.
+_RANGE = re.compile(r"0{0,8}[1-9][0-9]{0,8}[ \t]{0,9}-[ \t]{0,9}[0-9]{1,9}")
 _FROM_END = re.compile(r"-[ \t]{0,9}([0-9]{1,9}(?:\.[0-9]{0,9})?)")
 
 
@@ -75,6 +77,8 @@ def frame_at(reading: Reading, span: Span, timeline: Timeline) -> int:
         if abs(number) < MAX_FRAME:
             if PLAIN_NUMBER.fullmatch(key) and number != int(number):
                 reading.warn(span.start, messages.KEY_ROUNDED(key=key, frame=int(number)))
+            if number < 0 and _RANGE.fullmatch(key):
+                reading.warn(span.start, messages.KEY_LIKE_RANGE(key=key, frame=int(number)))
             return int(number)
         undefined = expression.undefined(scope)
     allowed = f"a frame number below {MAX_FRAME}"

@@ -56,6 +56,11 @@ KEY_GIVEN_AGAIN = Message(
     "key_given_again", "key frame {frame} is given more than once; the last value counts"
 )
 KEY_ROUNDED = Message("key_rounded", "key frame {key} lies between two frames and is read as {frame}")
+KEY_LIKE_RANGE = Message(
+    "key_like_range",
+    "key frame {key} is a formula with the result {frame}, not a range; write the first frame alone, as a value or "
+    "prompt lasts until the next key frame",
+)
 KEYS_OUTSIDE = Message("keys_outside", "key frames outside 0 to {last} have no effect: {frames}")
 NO_KEY_AT_ZERO = Message("no_key_at_zero", "no key frame is at 0; the value of key frame {frame} is used")
 TEXT_AFTER_BRACKET = Message(

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from deforum_helpers.core.bounded_json import MOST_BYTES, JsonTooLarge, parse_json
 from deforum_helpers.core.errors import Problem, SettingsError
-from deforum_helpers.core.files.regular import UnusableFile, read_regular
+from deforum_helpers.core.files.regular import UnusableFile, pasted_path, read_regular
 from deforum_helpers.settings import messages
 from deforum_helpers.settings.messages import json_fault
 from deforum_helpers.settings.model import FIELDS, UNITS, Settings
 from deforum_helpers.settings.model_controlnet import ControlNetUnit
 
 MAX_FILE_BYTES = MOST_BYTES
+_PATHS = frozenset(name for name, info in FIELDS.items() if info.kind == "path")
 
 
 class RepeatingObject(dict[str, Any]):
@@ -31,18 +34,17 @@ class RepeatingObject(dict[str, Any]):
         return joined
 
 
-def with_sounds_beside(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the settings of a file in `folder`, in which a sound that is named without a folder is the one beside it.
+def with_files_beside(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the settings of a file in `folder`, in which relative paths of files beside it are absolute.
 
     A file of that name in the current folder takes precedence.
     """
     changed: dict[str, Any] = {}
-    for name in ("audio_path", "soundtrack_path"):
-        named = settings.get(name)
-        if isinstance(named, str) and named and Path(named).name == named and not Path(named).exists():
-            beside = folder / named
-            if beside.exists():
-                changed[name] = str(beside.resolve())
+    for name in settings.keys() & _PATHS:
+        named = pasted_path(settings[name]) if isinstance(settings[name], str) else ""
+        # os.path: too long a name, as of an image given as text, is no file and no error
+        if named and not os.path.exists(named) and os.path.exists(beside := folder / named):
+            changed[name] = str(beside.resolve())
     return settings | changed
 
 
@@ -78,18 +80,25 @@ def parse_settings_text(text: str) -> dict[str, Any]:
 
 
 def read_settings_file(path: Path) -> dict[str, Any]:
-    """Return the JSON object in the settings file `path` (.txt or .json, UTF-8).
+    """Return the JSON object in the settings file `path` (.txt or .json; UTF-8, or UTF-16 with its byte order mark).
 
     Raises:
         SettingsError: the file cannot be read, is too large, or contains no JSON object.
     """
     try:
-        return parse_settings_text(read_regular(path, MAX_FILE_BYTES).decode("utf-8-sig"))
+        content = read_regular(path, MAX_FILE_BYTES)
+        return parse_settings_text(content.decode(_encoding_of(content)))
     except UnusableFile as error:
         message = messages.SETTINGS_FILE_UNUSABLE(path=path, fault=error)
         raise SettingsError([Problem(message, passing=error.passing)]) from None
     except UnicodeDecodeError:
-        raise SettingsError([Problem(messages.SETTINGS_NOT_UTF8(name=path.name))]) from None
+        wrong = messages.SETTINGS_NOT_TEXT if b"\0" in content else messages.SETTINGS_NOT_UTF8
+        raise SettingsError([Problem(wrong(name=path.name))]) from None
+
+
+def _encoding_of(content: bytes) -> str:
+    """Return the encoding of a settings file. PowerShell, and Notepad as "Unicode", write UTF-16 with its mark."""
+    return "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
 
 
 def flat_settings(settings: Settings) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -171,9 +172,14 @@ def _allowed(metadata: Any, current: Any) -> str:
 
 
 def _accept(value: Any, current: Any, metadata: Any) -> tuple[Any, bool]:
-    """Return the value converted to the option's type, and whether it is allowed."""
+    """Return the value converted to the option's type, and whether it is allowed.
+
+    Numbers and switches may be text: a fork declared the number of subtitles per second as "10".
+    """
     if metadata.get("fixed"):
         return value, value == current
+    if isinstance(value, str) and not isinstance(current, (str, tuple)):
+        value = _from_text(value)
     if isinstance(current, tuple):
         return _accept_labels(value, metadata["choices"])
     if isinstance(current, bool):
@@ -185,6 +191,13 @@ def _accept(value: Any, current: Any, metadata: Any) -> tuple[Any, bool]:
     if not number or not metadata["low"] <= value <= metadata["high"]:
         return value, False
     return type(current)(value), isinstance(current, float) or value == int(value)
+
+
+def _from_text(text: str) -> Any:
+    """Return the number, true or false that a text says; other texts stay as they are."""
+    if (truth := {"true": True, "false": False}.get(text.strip().casefold())) is not None:
+        return truth
+    return float(text) if re.fullmatch(r"\s*[+-]?[0-9]{1,9}(\.[0-9]{0,9})?\s*", text, re.ASCII) else text
 
 
 def _accept_labels(value: Any, choices: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:

@@ -285,7 +285,7 @@ def _prompts(values: Values) -> Change:
             changed["prompts"] = other
     prompts = changed.get("prompts")
     if isinstance(prompts, str):
-        prompts, warning = _parsed(prompts.strip())
+        prompts, warning = _parsed(prompts.strip().lstrip("\ufeff\u200b"))
         warnings.append(warning)
     if isinstance(prompts, list) and prompts and all(isinstance(prompt, str) for prompt in prompts):
         prompts = _framed_list(prompts) or _spread(prompts, changed.get("max_frames"))

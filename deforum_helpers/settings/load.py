@@ -253,6 +253,14 @@ def unknown_warnings(unknown: Mapping[str, Any]) -> list[str]:
     return warnings
 
 
+def _letters(name: str) -> str:
+    """Return the letters and digits of a name, which are the same in "max_frames", "maxFrames" and "Max Frames"."""
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
+_BY_LETTERS = {_letters(name): name for name in FIELDS}
+
+
 def nearest_names(name: str) -> list[str]:
     """Return up to three settings with names similar to `name`, the most similar first."""
     by_name = {known.casefold(): known for known in FIELDS}
@@ -262,6 +270,8 @@ def nearest_names(name: str) -> list[str]:
 
 def nearest_name(name: str) -> str | None:
     """Return the setting that `name` probably means, or None."""
+    if same := _BY_LETTERS.get(_letters(name[:100])):
+        return same
     near = difflib.get_close_matches(name[:100], FIELDS, n=1, cutoff=0.75 if len(name) < 6 else 0.85)
     return near[0] if near else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal, NamedTuple
@@ -75,6 +76,9 @@ SETTINGS_FILE_UNUSABLE = Message(
     "settings_file_unusable", "The settings file {path} {fault}; choose a .txt or .json settings file."
 )
 SETTINGS_NOT_UTF8 = Message("settings_not_utf8", "The file {name} is not UTF-8 text; save it as UTF-8.")
+SETTINGS_NOT_TEXT = Message(
+    "settings_not_text", "The file {name} is not a text file; expected a settings file (.txt or .json)."
+)
 SETTINGS_NOT_AN_OBJECT = Message(
     "settings_not_an_object", "The settings are {found}; expected an object of names and values."
 )
@@ -252,9 +256,31 @@ def json_fault(error: json.JSONDecodeError) -> str:
     return f"{fault} at line {error.lineno}, column {error.colno}.{_json_advice(error)}"
 
 
+# What other languages and word processors write where JSON has something else -> advice.
+_FOREIGN_JSON = {
+    **dict.fromkeys(("//", "/*", "#"), " JSON has no comments; remove it."),
+    **dict.fromkeys("\u201c\u201d\u201e\u2018\u2019", ' Write " as on a keyboard.'),
+    "True": " Write true.",
+    "False": " Write false.",
+    "None": " Write null.",
+    **dict.fromkeys("+.", " Write a number as in 12 or 0.5."),
+}
+
+
 def _json_advice(error: json.JSONDecodeError) -> str:
     """Return a blank and a sentence, or nothing."""
     found = error.doc[error.pos : error.pos + 1]
+    if found and not error.msg.startswith(("Unterminated", "Invalid")):
+        for begin, advice in _FOREIGN_JSON.items():
+            if error.doc.startswith(begin, error.pos):
+                return advice
+        if not found.isascii() and not found.isalnum():
+            return f" Remove the character U+{ord(found):04X}, or write it as on a keyboard."
+        before = error.doc[max(error.pos - 20, 0) : error.pos]
+        if found.isdigit() and "property name" in error.msg and re.search(r"[0-9],\s{0,9}\Z", before):
+            return " Write a decimal number with a point."
+        if found.isdigit() and error.doc[error.pos - 1 : error.pos] == "0":
+            return " Write a number without zeros before it."
     if error.msg.startswith("Illegal trailing comma"):
         return " Remove it."
     if found and found in "}]" and error.doc[: error.pos].rstrip().endswith(","):
@@ -263,7 +289,7 @@ def _json_advice(error: json.JSONDecodeError) -> str:
         return " Write a backslash twice in a text."
     if "control character" in error.msg:
         return " Write a line break in a text as \\n."
-    if error.msg.startswith(("Expecting value", "Expecting property")) and (found.isalpha() or found == "'"):
+    if error.msg.startswith(("Expecting value", "Expecting property")) and (found.isalnum() or found == "'"):
         return " Put text in double quotes."
     return ""
 

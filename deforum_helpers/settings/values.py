@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from deforum_helpers.core.bounded_json import parse_json
 from deforum_helpers.core.errors import Problem, SettingsError
+from deforum_helpers.core.files.regular import pasted_path
 from deforum_helpers.settings import messages
 from deforum_helpers.settings.fields import FieldInfo, Kind
 from deforum_helpers.settings.messages import (
@@ -32,6 +33,7 @@ MAX_PROMPTS = 10_000
 MAX_NAME = 200
 
 _NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _GONE = {("animation_mode", "none"): " Mode None made single images; use 2D with max_frames 1."}
 _WORDS_OF_TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
@@ -219,10 +221,15 @@ def _read_path(info: FieldInfo, value: object) -> Reading:
         return Reading("", messages.FALSE_AS_EMPTY(setting=info.name))
     if not isinstance(value, str):
         raise invalid_value(info, value, "a path as text, or empty")
-    path = value.strip()
-    if len(path) > 1 and path[0] == path[-1] == '"':
-        path = path[1:-1]
-    whole_text(info, path, MAX_INLINE_IMAGE if path[:5].casefold() == "data:" else MAX_PATH)
+    path = pasted_path(value)
+    if path[:5].casefold() == "data:":
+        # Programs that encode images wrap the lines of their base64.
+        return Reading(whole_text(info, "".join(path.split()), MAX_INLINE_IMAGE))
+    if len(path) > MAX_PATH and _BASE64.fullmatch("".join(path.split())):
+        raise invalid_value(
+            info, value, "a path, an address, or an image as text that begins with data:image/png;base64,"
+        )
+    whole_text(info, path, MAX_PATH)
     if any(ord(character) < 32 for character in path):
         raise invalid_value(info, value, "a path without line breaks and control characters")
     return Reading(path)

@@ -11,7 +11,7 @@ from typing import Any
 
 from deforum_helpers.core.bundled import bundled
 from deforum_helpers.settings import read_settings_file
-from deforum_helpers.settings.files import with_sounds_beside
+from deforum_helpers.settings.files import with_files_beside
 from deforum_helpers.ui.formatting import escape
 
 STATUS_LINE = (
@@ -57,13 +57,13 @@ def presets() -> tuple[Preset, ...]:
 
 
 def preset_settings(name: str) -> dict[str, Any]:
-    """Return the settings of the preset `name`; the sound files that it names are those beside it.
+    """Return the settings of the preset `name`; the files that it names are those beside it.
 
     Raises:
         KeyError: no preset has this name.
     """
     found = {preset.name: preset for preset in presets()}
-    return with_sounds_beside(read_settings_file(found[name].path), FOLDER)
+    return with_files_beside(read_settings_file(found[name].path), FOLDER)
 
 
 @lru_cache

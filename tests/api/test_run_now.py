@@ -121,3 +121,18 @@ def wait_for(happened: Callable[[], object]) -> None:
     while not happened():
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.002)
+
+
+def test_an_image_beside_the_settings_file_is_found(
+    jobs: JobQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    image, settings = tmp_path / "first.png", tmp_path / "a.txt"
+    image.touch()
+    settings.write_text(json.dumps({"max_frames": 4, "init_image": "first.png"}))
+    assert run_files(jobs, [str(settings)], io.StringIO())
+    ((job_id,),) = jobs.store.batches().values()
+    job = jobs.store.get(job_id)
+    assert job is not None
+    assert json.loads(job.settings_json)["init_image"] == str(image.resolve())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deforum_api.client import Client, ClientError, JobEnded, RefusedByServer, Unreachable
-from deforum_api.client.connection import HttpxTransport, PlainTransport, pauses, transport_to
+from deforum_api.client.connection import Connection, HttpxTransport, PlainTransport, pauses, transport_to
 from tests.clients.scripted import DROPPED, NOT_YET, Answer, Scripted, events, record, told, unknown
 from tests.refusals import refuses
 
@@ -143,10 +143,26 @@ def test_a_download_that_advances_uses_up_no_patience(scripted: Make, clock: Clo
     assert (video.read_bytes(), clock.slept) == (VIDEO, [])
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:7860", "file:///etc/passwd", "", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    ["127.0.0.1:7860", "file:///etc/passwd", "", "http://", "http://[::1", "http://a:99999", "http://a:b"],
+)
 def test_only_http_addresses(url: str) -> None:
     with refuses(ClientError, "invalid_server_address"):
         Client(url)
+
+
+@pytest.mark.parametrize(
+    "added", ["/", "//", "/?__theme=dark", "#tab", "/deforum_api", "/deforum_api/", " \n"]
+)
+def test_an_address_may_be_copied_from_a_browser(added: str, scripted: Make, clock: Clock) -> None:
+    server = scripted(told({"host": "standalone"}))
+    client = client_of(server.url + added, clock, patience_s=0)
+    assert client.health() == {"host": "standalone"}
+
+
+def test_a_server_below_a_path_keeps_it() -> None:
+    assert Connection("https://example.com/webui/deforum_api/?x=1").url == "https://example.com/webui"
 
 
 def test_the_login_is_not_sent_to_a_redirect(scripted: Make, clock: Clock) -> None:

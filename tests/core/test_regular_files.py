@@ -19,6 +19,7 @@ from deforum_helpers.core.files.regular import (
     head_of,
     is_regular,
     open_regular,
+    pasted_path,
     read_regular,
 )
 from tests.odd_files import WORDS, odd_files
@@ -142,3 +143,24 @@ def test_folders_of_models_hold_ordinary_files_only(tmp_path: Path) -> None:
     check_folder(tmp_path)
     os.mkfifo(tmp_path / "unet" / "weights")
     assert "'weights', which is a named pipe" in str(why(lambda: check_folder(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("/a b.png", "/a b.png"),
+        (" /a.png\r\n", "/a.png"),
+        ('"C:\\a.png"', "C:\\a.png"),
+        ("'/home/me/a lake.png' ", "/home/me/a lake.png"),
+        ("\u201c/a.png\u201d", "/a.png"),
+        ("\u202aC:\\a.png", "C:\\a.png"),
+        ("\u200b/a.png\u200e", "/a.png"),
+        ("/it's/o'clock'", "/it's/o'clock'"),
+        ("'", "'"),
+        ("''", ""),
+        ("", ""),
+        ("\u05d0\u200f.png", "\u05d0\u200f.png"),
+    ],
+)
+def test_a_pasted_path(text: str, path: str) -> None:
+    assert pasted_path(text) == path

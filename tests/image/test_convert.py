@@ -25,6 +25,7 @@ from deforum_helpers.image.convert import (
     resized,
     to_bytes,
 )
+from deforum_helpers.image.files import check_image_file
 from tests.image.sample_images import random_image, soft_image
 from tests.refusals import refuses
 
@@ -174,3 +175,13 @@ def test_broken_files_are_refused(tmp_path: Path) -> None:
         (tmp_path / "cut.png").write_bytes(whole[:cut])
         with refuses(SettingsError, "image_unreadable"):
             read_image(tmp_path / "cut.png", setting="init_image")
+
+
+@pytest.mark.parametrize(
+    "head", ["data:image/png;base64,", "DATA:image/PNG;BASE64,", "data:image/png;charset=utf-8;base64,"]
+)
+def test_the_head_of_a_data_url_may_be_written_in_any_case(head: str) -> None:
+    picture = random_image(20, 30)
+    text = head + base64.b64encode(encoded(to_bytes(picture))).decode()
+    np.testing.assert_array_equal(to_bytes(read_image(text, setting="init_image")), to_bytes(picture))
+    assert check_image_file(text, setting="init_image") == (30, 20)

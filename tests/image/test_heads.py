@@ -155,3 +155,26 @@ def test_the_orientation_that_only_xmp_tells() -> None:
     assert orientation(b"", b'<x tiff:Orientation="6"/>') == 6
     assert orientation(b"", b"<tiff:Orientation>3</tiff:Orientation>") == 3
     assert orientation(b"", b"tiff:Orientation=" * 10_000) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"\0\0\0\x20ftypavif", "the AVIF file"),
+        (b"\0\0\0\x24ftypheic", "the HEIC file"),
+        (b"\xff\x0a\0", "the JPEG XL file"),
+        (b"8BPS\0\1", "the Photoshop file"),
+        (b"\n<!doctype html><html>", "the HTML file"),
+        (b'<svg xmlns="', "the SVG or XML file"),
+        (encoded("JPEG")[:200], "the damaged JPEG file"),
+        (encoded("PNG")[:45], "the damaged PNG file"),
+        (encoded("WEBP")[:40], "the damaged WEBP file"),
+        (b"hello", "names '"),
+    ],
+)
+def test_what_a_file_is_instead_of_an_image_is_told(content: bytes, named: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError) as error:
+        check_image_file(path, setting="init_image")
+    assert named in error.value.problems[0].message

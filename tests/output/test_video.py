@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -431,3 +432,18 @@ def test_a_gif_has_the_video_s_frames(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="GIF"):
         write_gif(tmp_path / "none.mp4", tmp_path / "b.gif", 10, FFMPEG)
     assert not (tmp_path / "b.gif").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the program is a script")
+@pytest.mark.parametrize("form", ["{}", '"{}"', "'{}'", " {} ", "\u202a{}", "folder"])
+def test_a_location_of_ffmpeg_may_be_pasted(form: str, tmp_path: Path) -> None:
+    program = tmp_path / "a folder" / "ffmpeg"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    location = str(program.parent) if form == "folder" else form.format(program)
+    assert find_ffmpeg(location) == str(program)
+
+
+def test_a_blank_location_of_ffmpeg_is_none() -> None:
+    assert find_ffmpeg(" ") == find_ffmpeg("") == find_ffmpeg(None)

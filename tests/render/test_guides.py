@@ -167,7 +167,7 @@ def test_a_resumed_video_is_the_same_to_the_bit(tmp_path: Path, images: str) -> 
     ("named", "says"),
     [
         ({}, "names no image"),
-        ('{"0": "a.png"', "Expecting ',' delimiter at line 1, column 14"),
+        ('{"0": "a.png"', "expected a comma or the closing bracket at line 1, column 14"),
         ("[" * 100_000, "nests deeper than"),
         ({"0": "a.png", "max_f*0": "b.png"}, "has two images at frame 0"),
         ({"0": ""}, "has no image at key '0'"),

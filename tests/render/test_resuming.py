@@ -275,3 +275,16 @@ def test_settings_of_a_run_that_was_stopped_before_its_first_frame_are_kept(tmp_
     lose_checkpoint(result)
     again = rendered(tmp_path, resume=True, **NO_VIDEO, **OTHER_PROMPT)
     assert (again.outdir / f"{STEM}_replaced" / settings.name).read_bytes() == before
+
+
+def test_a_settings_file_that_was_deleted_is_written_again(tmp_path: Path) -> None:
+    first = rendered(tmp_path)
+    frames = frames_of(first)
+    settings = Run(first.outdir, STEM).settings_path
+    before = json.loads(settings.read_text(encoding="utf-8"))
+    settings.unlink()
+    delete_frames(first, len(frames) - 1)
+    again = rendered(tmp_path, resume=True)
+    assert json.loads(settings.read_text(encoding="utf-8")) == before
+    for one, other in zip(frames, frames_of(again), strict=True):
+        np.testing.assert_array_equal(one, other)

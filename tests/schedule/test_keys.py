@@ -110,3 +110,19 @@ def test_beats_without_a_tempo_or_a_sound_are_refused(key: str) -> None:
 def test_other_units_are_refused(key: str) -> None:
     with pytest.raises(SettingsError):
         frame(f"{key}" if key != "s" else "s s")
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("0-30", False),
+        ("30-60", True),
+        ("30 - 60", True),
+        ("60-30", False),
+        ("max_f-400", False),
+        ("-30", False),
+    ],
+)
+def test_a_range_of_frames_is_told_from_a_formula(key: str, told: bool) -> None:
+    _, warnings = key_frame(key, Timeline(301, 7, 30.0, 64, 64), "prompts")
+    assert ("key_like_range" in map(code_of, warnings)) == told

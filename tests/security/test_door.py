@@ -196,3 +196,10 @@ def test_listening_everywhere_takes_every_address_but_no_foreign_name(jobs: JobQ
 )
 def test_the_name_in_a_host_header(host: str, name: str) -> None:
     assert host_name(host) == name
+
+
+def test_origins_of_a_flag_are_compared_as_browsers_send_them() -> None:
+    access = access_of(
+        Flags(cors_allow_origins="http://LocalHost:3000/, https://studio.example/page,*, null")
+    )
+    assert access.origins == ("http://localhost:3000", "https://studio.example", "*", "null")

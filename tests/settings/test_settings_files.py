@@ -14,6 +14,8 @@ from deforum_helpers.settings import (
     read_settings_file,
     settings_text,
 )
+from deforum_helpers.settings.files import with_files_beside
+from deforum_helpers.settings.load import nearest_name
 
 FILES = Path(__file__).parent / "files"
 EXPECTED: dict[str, dict[str, Any]] = {
@@ -333,6 +335,16 @@ def test_a_current_file_needs_no_word() -> None:
         ('{"W": 512,\n}', "Remove "),
         ('{"prompts": ["a", ]}', "Remove "),
         ('{"W": 512} // the width', "found more text after the last bracket at line 1, column 12."),
+        ('{"W": 512, // the width\n "H": 64}', "JSON has no comments"),
+        ('{"W": 512, # the width\n "H": 64}', "JSON has no comments"),
+        ("{“W”: 512}", 'Write " as on a keyboard.'),
+        ('{"tiling": True}', "Write true."),
+        ('{"init_image": None}', "Write null."),
+        ('{"strength": 0,5}', "Write a decimal number with a point."),
+        ('{"strength": .5}', "Write a number as in 12 or 0.5."),
+        ('{"W": 0512}', "without zeros before it."),
+        ('{"W":\u00a0512}', "Remove the character U+00A0"),
+        ('{"prompts": {0: "a"}}', "Put text in double quotes."),
         ('{"sampler": "Euler', "found a text without its closing quote at line 1, column 13."),
         (
             '{"prompts": "a\nb"}',
@@ -376,3 +388,73 @@ def test_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
     path = tmp_path / "notepad.txt"
     path.write_bytes(b'\xef\xbb\xbf{"W": 64}')
     assert read_settings_file(path) == {"W": 64}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_a_file_in_utf_16_with_its_mark_is_read(encoding: str, tmp_path: Path) -> None:
+    """PowerShell redirects into such files."""
+    path = tmp_path / "redirected.txt"
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    path.write_bytes((mark + '{"prompts": {"0": "caf\u00e9"}}').encode(encoding))
+    assert read_settings_file(path) == {"prompts": {"0": "caf\u00e9"}}
+
+
+@pytest.mark.parametrize(
+    "content", [b"PK\x03\x04\x14\x00\xff", b"\x1f\x8b\x08\x00", '{"W": 64}'.encode("utf-16-le") + b"\xff"]
+)
+def test_a_file_that_is_not_text_is_not_to_be_saved_as_utf_8(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "packed.txt"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError) as error:
+        read_settings_file(path)
+    assert [problem.code for problem in error.value.problems] == ["settings_not_text"]
+
+
+def test_a_byte_order_mark_in_pasted_prompts_is_no_obstacle() -> None:
+    assert load_settings({"prompts": '\ufeff{"0": "a", "9": "b"}'}).settings.prompts == {"0": "a", "9": "b"}
+
+
+def test_files_beside_the_settings_file_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, elsewhere = tmp_path / "settings", tmp_path / "elsewhere"
+    (folder / "shots").mkdir(parents=True)
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    for name in ("a.png", "shots/b.mp4"):
+        (folder / name).touch()
+    (elsewhere / "here.png").touch()
+    (folder / "here.png").touch()
+    given = {
+        "init_image": "'a.png'",
+        "video_init_path": "shots/b.mp4",
+        "cn_1_vid_path": "a.png",
+        "mask_file": "here.png",
+        "audio_path": "x" * 5000,
+        "soundtrack_path": "nul\0",
+        "end_image_path": "https://example.com/a.png",
+        "init_image_box": "data:image/png;base64," + "A" * 9000,
+        "color_coherence_image_path": None,
+        "video_mask_path": "",
+        "batch_name": "a.png",
+    }
+    assert with_files_beside(given, folder) == given | {
+        "init_image": str((folder / "a.png").resolve()),
+        "video_init_path": str((folder / "shots/b.mp4").resolve()),
+        "cn_1_vid_path": str((folder / "a.png").resolve()),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("w", "W"),
+        (" W", "W"),
+        ("ZOOM", "zoom"),
+        ("maxFrames", "max_frames"),
+        ("Max Frames", "max_frames"),
+        ("translation-x", "translation_x"),
+        ("zomm", "zoom"),
+        ("colour", None),
+    ],
+)
+def test_a_name_in_another_spelling_is_recognized(name: str, meant: str | None) -> None:
+    assert nearest_name(name) == meant

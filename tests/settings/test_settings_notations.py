@@ -146,6 +146,9 @@ AS_IT_IS: list[tuple[str, Any, Any]] = [
     ("init_images", '{"0": "a.png"}', '{"0": "a.png"}'),
     ("sampler", "DPM++ 2M Karras", "DPM++ 2M Karras"),
     ("sampler_schedule", "0: (Euler a)", "0: (Euler a)"),
+    ("init_image", "'/home/me/a.png'", "/home/me/a.png"),
+    ("init_image", "data:image/png;base64,AAAA\nBBBB\r\n", "data:image/png;base64,AAAABBBB"),
+    ("video_init_path", "\u202aC:\\a.mp4", "C:\\a.mp4"),
     ("soundtrack_path", '"C:\\music\\a.mp3"', "C:\\music\\a.mp3"),
     ("prompts", {0: "a", 30: "b"}, {"0": "a", "30": "b"}),
 ]

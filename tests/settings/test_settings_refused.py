@@ -501,3 +501,10 @@ def check_loaded(loaded: Loaded) -> None:
     for name, info in FIELDS.items():
         if info.kind in ("int", "float") and info.minimum is not None and info.maximum is not None:
             assert info.minimum <= flat[name] <= info.maximum
+
+
+def test_an_image_as_bare_base64_is_told_how_it_begins() -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings({"use_init": True, "init_image": "iVBORw0KGgo" * 1000})
+    (problem,) = error.value.problems
+    assert "data:image/png;base64," in problem.message

@@ -36,9 +36,25 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+# Blanks, and the invisible marks that come with text copied from dialogs and web pages: Windows puts U+202A before the
+# paths of its Properties dialog.
+_UNSEEN = (
+    " \t\r\n\v\f\u00a0\u200b\u200c\u200d\u200e\u200f"
+    "\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
+_QUOTES = ("''", "\u201c\u201d", "\u2018\u2019")
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 # Errors that say nothing about the file; the same access may succeed a moment later.
 _PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT})
+
+
+def pasted_path(text: str) -> str:
+    """Return the path in a text, without the blanks, invisible marks and quotes that copying puts around it.
+
+    Worked example: "'/home/me/a lake.png' " is "/home/me/a lake.png".
+    """
+    path = text.strip(_UNSEEN).strip('"').strip(_UNSEEN)
+    return path[1:-1] if path[:1] + path[1:][-1:] in _QUOTES else path
 
 
 class UnusableFile(OSError):
