@@ -211,9 +211,12 @@ def plan_stability(
     """
     if index == 0 or share <= 0 or not is_moved(settings):
         return None
+    share = min(share, 1.0)
     if change is None or change.kind != "morph":
-        return Stability(min(share, 1.0), references.at(index))
-    return Stability(min(share, 1.0), references.at(change.new), references.at(change.old), change.share)
+        return Stability(share, references.at(index))
+    # An image of two blended prompts goes over from one to the other at once: only its look can change evenly.
+    share += (1 - share) * change.intensity
+    return Stability(share, references.at(change.new), references.at(change.old), change.share)
 
 
 def _blend(inputs: PlanInputs, index: int, change: Transition | None) -> PromptBlend | None:

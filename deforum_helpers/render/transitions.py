@@ -49,15 +49,15 @@ class Transition:
     @property
     def strength_factor(self) -> float:
         """Factor of the key frame's strength."""
-        return 1 - (1 - MORPH_STRENGTH) * self._intensity
+        return 1 - (1 - MORPH_STRENGTH) * self.intensity
 
     @property
     def new_noise(self) -> float:
         """Smallest share of new noise with inverted noise."""
-        return MORPH_NEW_NOISE * self._intensity
+        return MORPH_NEW_NOISE * self.intensity
 
     @property
-    def _intensity(self) -> float:
+    def intensity(self) -> float:
         """Intensity of a morph: 0 at both ends, 1 in the middle."""
         return math.sin(math.pi * self.share) if self.kind == "morph" else 0.0
 

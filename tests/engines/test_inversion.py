@@ -15,12 +15,18 @@ from hypothesis import strategies as st
 
 from deforum_helpers.core.progress import CancelToken
 from deforum_helpers.engines import make_engine
-from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.engines.base import GenerateRequest, MaskContent
 from deforum_helpers.engines.diffusion.autoencoder import KEPT_SHARE, Autoencoder, without_autoencoder_loss
 from deforum_helpers.engines.diffusion.conditioned import ConditionedNetwork
 from deforum_helpers.engines.diffusion.engine import DiffusionEngine
-from deforum_helpers.engines.diffusion.noise import LEAST_LEVELS, blended_noise, inverted_noise, rising_levels
-from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling
+from deforum_helpers.engines.diffusion.noise import (
+    LEAST_LEVELS,
+    blended_noise,
+    inverted_noise,
+    longest_cells,
+    rising_levels,
+)
+from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Outputs, Sampling
 from deforum_helpers.engines.diffusion.sigmas import NoiseTable
 from deforum_helpers.samplers import SAMPLERS
 
@@ -86,6 +92,25 @@ class TestRoundTrip:
             first, init_image=image, denoising_strength=0.5, cfg_scale=1.0, noise_source="inverted"
         )
         assert round_trip(demo._engine, request) >= 40
+
+    def test_guidance_does_not_amplify_a_frame_again_and_again(self, request_for: RequestMaker) -> None:
+        demo = make_engine("demo")
+        request = request_for(
+            prompt="a volcano with glowing lava at night, highly detailed",
+            width_px=256,
+            height_px=256,
+            seed=7,
+            steps=8,
+            sampler="DPM++ 2M",
+            cfg_scale=8.0,
+            denoising_strength=0.5,
+            noise_source="inverted",
+        )
+        images = [demo.generate(request, CancelToken())]
+        for _ in range(2):
+            images.append(demo.generate(replace(request, init_image=images[-1]), CancelToken()))
+        first, *following = (float((image.amax(0) - image.amin(0)).quantile(0.95)) for image in images)
+        assert max(following) < first  # colors that grow in each frame come to 0.94, from 0.7
 
     def test_seeds_matter_only_as_far_as_new_noise_does(
         self, tiny: TinyMaker, request_for: RequestMaker
@@ -261,7 +286,7 @@ class TestSolver:
         init = torch.randn(1, 4, 3, 3, generator=torch.Generator().manual_seed(2))
         table = NoiseTable(np.linspace(0.001 if flow else 0.03, 1 if flow else 14, 1000), flow=flow)
         output = noise - init if flow else noise
-        model = Denoiser(NoiseModel(table), lambda shown, time, level: (output, output))
+        model = Denoiser(NoiseModel(table), lambda shown, time, level: Outputs.unguided(output))
         found = inverted_noise(init, rising_levels(0.7, 8), model)
         torch.testing.assert_close(found, noise, atol=1e-5, rtol=0)
 
@@ -269,9 +294,8 @@ class TestSolver:
         """x' = cos(level) from 0 ends at sin(level); a first step of no width leaves the order to the others."""
         noise_model = NoiseModel(NoiseTable(np.linspace(0.03, 14, 1000)))
 
-        def slope(shown: torch.Tensor, time: float, level: float) -> tuple[torch.Tensor, torch.Tensor]:
-            output = torch.full((1, 1, 1, 1), math.cos(level), dtype=torch.float64)
-            return output, output
+        def slope(shown: torch.Tensor, time: float, level: float) -> Outputs:
+            return Outputs.unguided(torch.full((1, 1, 1, 1), math.cos(level), dtype=torch.float64))
 
         def error(count: int) -> float:
             levels = (1e-9, *np.linspace(0, 2, count + 1)[1:].tolist())
@@ -325,3 +349,18 @@ class TestAutoencoderCorrection:
         expected = torch.lerp(lossy, IMAGE, KEPT_SHARE)
         torch.testing.assert_close(engine.generate(request, CancelToken()), expected, atol=0.02, rtol=0)
         assert not torch.allclose(lossy, IMAGE, atol=0.1)
+
+
+def test_only_cells_of_the_images_own_noise_are_held_to_its_lengths() -> None:
+    init = torch.tensor([[3.0, 0.2], [4.0, 0.1], [0.0, 0.0], [0.0, 0.0]])[None, :, None]
+    right = torch.tensor([0.0, 1.0]).reshape(1, 1, 1, 2)
+
+    def lengths(
+        share: float, mask: torch.Tensor | None = None, content: MaskContent = "picture"
+    ) -> list[float]:
+        return longest_cells(init, share, mask, content).flatten().tolist()
+
+    assert lengths(0.0) == lengths(0.0, right) == [5, 2]
+    assert lengths(0.6) == pytest.approx([5 / 0.8, 2 / 0.8])
+    assert min(lengths(1.0)) > 1e6
+    assert lengths(0.0, right, "noise") == lengths(0.0, right, "nothing") == [5, math.inf]

@@ -20,7 +20,13 @@ from deforum_helpers.engines import make_engine
 from deforum_helpers.engines.base import Engine, GenerateRequest
 from deforum_helpers.engines.diffusion.families import _noise_model_of_betas, noise_model_of_flow
 from deforum_helpers.engines.diffusion.inpainting import KeptArea
-from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
+from deforum_helpers.engines.diffusion.sampling import (
+    Denoiser,
+    NoiseModel,
+    Outputs,
+    Sampling,
+    plan_sampling,
+)
 from deforum_helpers.engines.diffusion.sigmas import NoiseTable
 from deforum_helpers.engines.names import SCHEDULERS
 from deforum_helpers.samplers import SAMPLERS, sample_dpm_adaptive, sample_restart
@@ -74,9 +80,8 @@ def sampled(
     def noise() -> torch.Tensor:
         return torch.randn(TARGET.shape, generator=generator)
 
-    def network(shown: torch.Tensor, time: float, sigma: float) -> tuple[torch.Tensor, torch.Tensor]:
-        output = answer(sampling.model, shown, sigma)
-        return output, output
+    def network(shown: torch.Tensor, time: float, sigma: float) -> Outputs:
+        return Outputs.unguided(answer(sampling.model, shown, sigma))
 
     return sampling.run(network, sampling.start(noise(), latents), noise, kept)
 
@@ -445,7 +450,9 @@ def test_results_of_earlier_versions_come_back(sampler: str, model: str) -> None
 
         latents = None if strength is None else torch.linspace(-1, 1, 6).reshape(1, 1, 2, 3)
         x = sampling.run(
-            lambda shown, time, sigma: (bending(shown, time), bending(0.8 * shown, time)),
+            lambda shown, time, sigma: Outputs(
+                bending(shown, time), bending(0.8 * shown, time), bending(shown, time)
+            ),
             sampling.start(noise(), latents),
             noise,
         )
@@ -586,8 +593,31 @@ def test_each_prediction_means_the_same_image() -> None:
 
 def test_a_consistency_model_answers_with_what_it_is_shown_at_time_0() -> None:
     lowest = float(EPSILON.table.sigmas[0])
-    denoiser = Denoiser(EPSILON, lambda shown, time, sigma: (TARGET, TARGET), consistency=True)
+    denoiser = Denoiser(EPSILON, lambda shown, time, sigma: Outputs.unguided(TARGET), consistency=True)
     torch.testing.assert_close(denoiser(TARGET, lowest), TARGET / math.hypot(1, lowest))
+
+
+def cells(*columns: tuple[float, ...]) -> torch.Tensor:
+    """Return latents of one row, (1, C, 1, w), from the channels of each cell."""
+    return torch.tensor(columns).T[None, :, None]
+
+
+@pytest.mark.parametrize("prediction", ["sample", "flow"])
+def test_guidance_turns_long_cells_but_lengthens_none(prediction: str) -> None:
+    positive = cells((3, 0, 0, 0), (0.5, 0, 0, 0), (0.5, 0, 0, 0), (0, 3, 0, 0), (0, 3, 0, 0), (1, 0, 0, 0))
+    guided = cells((9, 0, 0, 0), (1.5, 0, 0, 0), (0, 0, 8, 0), (0, 0, 0, 6), (0, 1, 0, 0), (5, 0, 0, 0))
+    expected = cells((3, 0, 0, 0), (1.5, 0, 0, 0), (0, 0, 2, 0), (0, 0, 0, 3), (0, 1, 0, 0), (4, 0, 0, 0))
+    longest = torch.tensor((2.0, 2.0, 2.0, 2.0, 2.0, 4.0)).reshape(1, 1, 1, -1)
+    model = FLOW if prediction == "flow" else NoiseModel(SD.table, prediction)
+    x = torch.full_like(guided, 0.25)
+    outputs = Outputs(
+        *((x - clean) / 0.5 if prediction == "flow" else clean for clean in (guided, -guided, positive))
+    )
+    for bound, wanted in ((longest, expected), (None, guided)):
+        denoiser = Denoiser(model, lambda shown, time, sigma: outputs, longest=bound)
+        found, negative = denoiser.with_unguided(x, 0.5)
+        torch.testing.assert_close(found, wanted)
+        torch.testing.assert_close(negative, -guided)
 
 
 @pytest.mark.parametrize("sampler", list(SAMPLERS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,8 @@ from small_runs import NoisyEngine, frame_files, prepared
 
 from deforum_helpers.core.errors import Parked
 from deforum_helpers.core.progress import CancelToken, Progress
+from deforum_helpers.engines.base import GenerateRequest
+from deforum_helpers.image.types import Image
 from deforum_helpers.output.frames import read_frame
 from deforum_helpers.pipeline.job import run_job
 from deforum_helpers.render.plan import Plan
@@ -148,6 +151,32 @@ def test_frames_are_held_to_the_look_of_their_own_prompt(tmp_path: Path) -> None
     assert during is not None
     assert during.former == before.reference
     assert 0 < during.passed < 1
+
+
+def test_light_changes_evenly_in_a_morph(tmp_path: Path) -> None:
+    """An engine goes over from one prompt to the other at once, whatever their shares are."""
+
+    class Sudden(NoisyEngine):
+        def generate(self, request: GenerateRequest, cancel: CancelToken) -> Image:
+            image = super().generate(request, cancel)
+            old = 0.0 if request.blend is None else request.blend.share
+            return 0.25 * image + (0.7 if old > 0.5 or request.prompt == "a lake" else 0.05)
+
+    changes: dict[str, Any] = {
+        "prompt_transition": "morph",
+        "prompt_transition_frames": 8,
+        "stability_schedule": "0:(0.5)",
+        "color_coherence": "None",
+        "zoom": "0:(1)",
+    }
+    shown = frames(tmp_path, Sudden(), **changes)
+    light = np.array([float(frame.mean()) for frame in shown])
+    steps = -np.diff(light[4:13])
+    assert steps.max() < 1.5 * (light[4] - light[12]) / 8
+    keys = plan(tmp_path, **changes).key_frames
+    shares = [key.stability.share for key in keys if key.stability]
+    assert shares[3] == shares[12] == 0.5
+    assert shares[4:12] == pytest.approx([0.5 + 0.5 * math.sin(math.pi * k / 8) for k in range(1, 9)])
 
 
 @pytest.mark.parametrize("mode", ["2D", "3D"])

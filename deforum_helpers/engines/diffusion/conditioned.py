@@ -20,6 +20,7 @@ from deforum_helpers.engines.diffusion.controlnet import with_units
 from deforum_helpers.engines.diffusion.families import Family, Scales, packed, unpacked
 from deforum_helpers.engines.diffusion.loading import LoadedModel
 from deforum_helpers.engines.diffusion.prompt_syntax import Lora, Prompt, parse_prompt, text_at_step
+from deforum_helpers.engines.diffusion.sampling import Outputs
 
 
 def guided_output(
@@ -29,8 +30,8 @@ def guided_output(
     guidance: Guidance,
     scales: Scales,
     cfg_factor: float,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (guided, unguided) outputs, float32 like `latents` (1, C, h, w).
+) -> Outputs:
+    """Return the network's outputs, float32 like `latents` (1, C, h, w).
 
     guided = away + scale * sum of weight * (towards - away), for some families at the lengths of `towards`. Without
     `away`, prompts are averaged by weight.
@@ -49,14 +50,14 @@ def guided_output(
     towards, weights = outputs[len(from_texts) :], [weight for _, weight in guidance.towards]
     own = mean_of(towards, weights)
     if not guidance.away:
-        return own, own
+        return Outputs.unguided(own)
     away = mean_of(outputs[: len(from_texts)], [weight for _, weight in guidance.away])
     guided = away
     for output, weight in zip(towards, weights, strict=True):
         guided = guided + (output - away) * (weight * scales.cfg * cfg_factor)
     if family.keeps_length is not None:
         guided = _with_lengths_of(guided, own, family.keeps_length)
-    return guided, away
+    return Outputs(guided, away, own)
 
 
 def _with_lengths_of(guided: torch.Tensor, own: torch.Tensor, kept: Literal["patch", "row"]) -> torch.Tensor:
@@ -154,8 +155,8 @@ class ConditionedNetwork:
 
     def guided(
         self, shown: torch.Tensor, timestep: torch.Tensor, step: int, steps: int, cfg_factor: float = 1.0
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the network's (guided, unguided) output, float32 like `shown`.
+    ) -> Outputs:
+        """Return the network's outputs, float32 like `shown`.
 
         Args:
             shown: (1, C, h, w) the network's input.
@@ -174,7 +175,7 @@ class ConditionedNetwork:
 
     def unguided(self, shown: torch.Tensor, timestep: torch.Tensor, step: int, steps: int) -> torch.Tensor:
         """Return the network's output for the prompt alone, at a CFG scale of 1; the arguments are `guided`'s."""
-        return self._output(shown, timestep, step, steps, Guidance(self._towards(step)), 1.0, 1.0)[0]
+        return self._output(shown, timestep, step, steps, Guidance(self._towards(step)), 1.0, 1.0).guided
 
     def _output(
         self,
@@ -185,7 +186,7 @@ class ConditionedNetwork:
         guidance: Guidance,
         cfg_scale: float,
         cfg_factor: float,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> Outputs:
         self.model.need("network")
         family = with_units(self.model.family, self.units, step, steps)
         scales = Scales(cfg_scale, self.request.distilled_cfg_scale)

@@ -31,10 +31,22 @@ from deforum_helpers.engines.diffusion.inpainting import KeptArea, latent_mask, 
 from deforum_helpers.engines.diffusion.loading import LoadedModel, has_fast_bfloat16, load_model
 from deforum_helpers.engines.diffusion.lockstep import Lockstep, Place, PlacedEngine
 from deforum_helpers.engines.diffusion.lora import apply_loras
-from deforum_helpers.engines.diffusion.noise import blended_noise, inverted_noise, rising_levels, seeded_noise
+from deforum_helpers.engines.diffusion.noise import (
+    blended_noise,
+    inverted_noise,
+    longest_cells,
+    rising_levels,
+    seeded_noise,
+)
 from deforum_helpers.engines.diffusion.request_warnings import request_warnings
 from deforum_helpers.engines.diffusion.residency import Residency, Role, memory_needs
-from deforum_helpers.engines.diffusion.sampling import Denoiser, NoiseModel, Sampling, plan_sampling
+from deforum_helpers.engines.diffusion.sampling import (
+    Denoiser,
+    NoiseModel,
+    Outputs,
+    Sampling,
+    plan_sampling,
+)
 from deforum_helpers.engines.diffusion.vaes import load_vae
 from deforum_helpers.engines.memory import (
     AUTO,
@@ -382,9 +394,9 @@ class DiffusionEngine:
     def _sample(
         self, network: ConditionedNetwork, init: torch.Tensor | None, cancel: CancelToken
     ) -> torch.Tensor:
-        latents, sampling, generator, kept = self._start(network, init, cancel)
+        latents, sampling, generator, kept, longest = self._start(network, init, cancel)
 
-        def guided(shown: torch.Tensor, time: float, sigma: float) -> tuple[torch.Tensor, torch.Tensor]:
+        def guided(shown: torch.Tensor, time: float, sigma: float) -> Outputs:
             cancel.check_cancel()
             step = sampling.step_at(sigma)
             return network.guided(shown, self._timestep(time), step, sampling.steps, sampling.cfg_factor)
@@ -392,12 +404,14 @@ class DiffusionEngine:
         def noise() -> torch.Tensor:
             return to_device(torch.randn(latents.shape, generator=generator), self.device)
 
-        return sampling.run(guided, latents, noise, kept)
+        return sampling.run(guided, latents, noise, kept, longest)
 
     def _start(
         self, network: ConditionedNetwork, init: torch.Tensor | None, cancel: CancelToken
-    ) -> tuple[torch.Tensor, Sampling, torch.Generator, KeptArea | None]:
-        """Return the starting latents, the planned run, the generator of further noise, and the area to keep."""
+    ) -> tuple[torch.Tensor, Sampling, torch.Generator, KeptArea | None, torch.Tensor | None]:
+        """Return the starting latents, the planned run, the generator of further noise, the area to keep, and the
+        lengths that guidance does not exceed.
+        """
         model, request = network.model, network.request
         canvas = self._canvas(model, request)
         width, height = (side // model.autoencoder.factor for side in canvas.generated_px)
@@ -422,18 +436,20 @@ class DiffusionEngine:
             deterministic=inverts,
         )
         if init is None:
-            return sampling.start(noise, None), sampling, generator, None
+            return sampling.start(noise, None), sampling, generator, None, None
+        longest = None
         mask = None
         if request.mask is not None:
             mask = latent_mask(canvas.padded(request.mask.to(self.device)[None]), (height, width))
         if inverts:
             found = self._invert(network, init, sampling, noise_model, cancel)
-            noise = blended_noise(found, noise, request.new_noise_share, mask, request.mask_content)
+            shares = (request.new_noise_share, mask, request.mask_content)
+            noise, longest = blended_noise(found, noise, *shares), longest_cells(init, *shares)
         kept = None
         if mask is not None:
             kept = KeptArea(init, mask)
             init = repaint_start(init, mask, noise, request.mask_content)
-        return sampling.start(noise * request.noise_multiplier, init), sampling, generator, kept
+        return sampling.start(noise * request.noise_multiplier, init), sampling, generator, kept, longest
 
     def _invert(
         self,
@@ -445,10 +461,10 @@ class DiffusionEngine:
     ) -> torch.Tensor:
         """Return the inverted noise of the init image; prompts and units act at the same levels as in sampling."""
 
-        def unguided(shown: torch.Tensor, time: float, sigma: float) -> tuple[torch.Tensor, torch.Tensor]:
+        def unguided(shown: torch.Tensor, time: float, sigma: float) -> Outputs:
             cancel.check_cancel()
             output = network.unguided(shown, self._timestep(time), sampling.step_at(sigma), sampling.steps)
-            return output, output
+            return Outputs.unguided(output)
 
         levels = rising_levels(sampling.first_sigma, sampling.steps)
         return inverted_noise(init, levels, Denoiser(noise_model, unguided))

@@ -128,3 +128,19 @@ def blended_noise(
     """
     noise = math.sqrt(1 - share**2) * found + share * new
     return noise if mask is None or content == "picture" else torch.lerp(noise, new, mask)
+
+
+def longest_cells(
+    init: torch.Tensor, share: float, mask: torch.Tensor | None, content: MaskContent
+) -> torch.Tensor:
+    """Return the lengths (1, 1, h, w) that guidance should not exceed: of the image's own cells, or the usual one.
+
+    Guidance amplifies whatever suits the prompt. An image made from new noise is amplified once. Inverted noise leads
+    back to the previous frame, whose colors and contrasts would be amplified at each frame, until a brown river bank
+    is red. Shorter cells may grow, so that a scene can change. The more of the noise is new, the longer a cell may be.
+
+    Args: see `blended_noise`; `init` is (1, C, h, w), the latents of the image.
+    """
+    usual = math.sqrt(init.shape[1])  # latents have a deviation of about 1 in each channel
+    longest = init.norm(dim=1, keepdim=True).clamp_min(usual) / max(math.sqrt(1 - share**2), 1e-9)
+    return longest if mask is None or content == "picture" else longest / (1 - mask)

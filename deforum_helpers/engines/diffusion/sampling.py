@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,8 +21,27 @@ from deforum_helpers.engines.diffusion.sigmas import (
 from deforum_helpers.engines.names import split_sampler, steps_run
 from deforum_helpers.samplers import SAMPLERS, Noise, Sampler
 
-# (network input, time, noise level) -> (guided output, unguided output).
-Network = Callable[[torch.Tensor, float, float], tuple[torch.Tensor, torch.Tensor]]
+
+class Outputs(NamedTuple):
+    """The network's outputs for one input, float32 (1, C, h, w); all are the same tensor where nothing is guided.
+
+    Args:
+        guided: away from the negative prompt, by the CFG scale.
+        negative, positive: for each prompt alone.
+    """
+
+    guided: torch.Tensor
+    negative: torch.Tensor
+    positive: torch.Tensor
+
+    @classmethod
+    def unguided(cls, output: torch.Tensor) -> Outputs:
+        """Return the outputs of a network that one prompt steers."""
+        return cls(output, output, output)
+
+
+# (network input, time, noise level) -> outputs.
+Network = Callable[[torch.Tensor, float, float], Outputs]
 
 
 @dataclass(frozen=True)
@@ -66,12 +85,14 @@ class Denoiser:
         network: the network.
         kept: the part of the init image that is kept, or None.
         consistency: whether the network is a consistency model.
+        longest: (1, 1, h, w) lengths that guidance does not exceed, see `without_growth`; None = any.
     """
 
     noise_model: NoiseModel
     network: Network
     kept: KeptArea | None = None
     consistency: bool = False
+    longest: torch.Tensor | None = None
 
     @property
     def flow(self) -> bool:
@@ -87,12 +108,26 @@ class Denoiser:
     def _estimates(self, x: torch.Tensor, sigma: float, count: int) -> list[torch.Tensor]:
         """The guided estimate and, where `count` is 2, the unguided one."""
         shown, time = self.noise_model.network_input(x, sigma), self.noise_model.time(sigma)
-        estimates = []
-        for output in self.network(shown, time, sigma)[:count]:
+        outputs, estimates = self.network(shown, time, sigma), []
+        for output in outputs[:count]:
             clean = self.noise_model.clean(output, x, sigma)
+            if self.longest is not None and output is not outputs.negative:
+                positive = self.noise_model.clean(outputs.positive, x, sigma)
+                clean = without_growth(clean, positive, self.longest)
             clean = clean if self.kept is None else self.kept.restored(clean)
             estimates.append(_consistent(clean, shown, time) if self.consistency else clean)
         return estimates
+
+
+def without_growth(guided: torch.Tensor, positive: torch.Tensor, longest: torch.Tensor) -> torch.Tensor:
+    """Return `guided` with each cell shortened to its length in `positive` or in `longest`, the larger of both.
+
+    Args:
+        guided, positive: estimates of the clean latents (1, C, h, w), with guidance and for the prompt alone.
+        longest: (1, 1, h, w), from `noise.longest_cells`.
+    """
+    most = torch.maximum(positive.norm(dim=1, keepdim=True), longest)
+    return guided * (most / guided.norm(dim=1, keepdim=True).clamp_min(1e-6)).clamp(max=1)
 
 
 def _consistent(clean: torch.Tensor, shown: torch.Tensor, time: float) -> torch.Tensor:
@@ -153,7 +188,12 @@ class Sampling:
         return noise * (sigma if self.sampler.levels == "sigma" else math.hypot(1, sigma))
 
     def run(
-        self, network: Network, x: torch.Tensor, noise: Noise, kept: KeptArea | None = None
+        self,
+        network: Network,
+        x: torch.Tensor,
+        noise: Noise,
+        kept: KeptArea | None = None,
+        longest: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Return the sampled latents, scaled as the autoencoder expects them.
 
@@ -162,9 +202,10 @@ class Sampling:
             x: (1, C, h, w) as `start` returns them.
             noise: returns standard normal noise of the shape of `x`.
             kept: the part of the init image that is kept, or None.
+            longest: (1, 1, h, w) lengths that guidance does not exceed, None = any.
         """
         consistency = self.sampler.kind == "consistency" and not self.model.table.flow
-        denoiser = Denoiser(self.model, network, kept, consistency)
+        denoiser = Denoiser(self.model, network, kept, consistency, longest)
         x = self.sampler.sample(denoiser, x, self.levels, **self._options(noise))
         return self.model.network_input(x, self.levels[-1])
 
