@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -21,14 +22,20 @@ def split_bands(image: torch.Tensor, levels: int) -> tuple[list[torch.Tensor], t
         image: (C, H, W) float32.
         levels: number of bands, each at half the resolution of the one before; small images have fewer.
     """
-    bands, rest = [], image[None]
-    for _ in range(levels):
+    sizes = list(_halved(image, levels))
+    bands = [(larger - _enlarged(smaller, larger))[0] for larger, smaller in pairwise(sizes)]
+    return bands, sizes[-1][0]
+
+
+def _halved(image: torch.Tensor, times: int) -> Iterator[torch.Tensor]:
+    """Yield `image` (C, H, W) as a batch, then halves of the one before, down to the least size."""
+    rest = image[None]
+    yield rest
+    for _ in range(times):
         if min(rest.shape[-2:]) < 2 * LEAST_SIDE_PX:
             break
-        smaller = avg_pool2d(rest, kernel_size=4, stride=2, padding=1, count_include_pad=False)
-        bands.append((rest - _enlarged(smaller, rest))[0])
-        rest = smaller
-    return bands, rest[0]
+        rest = avg_pool2d(rest, kernel_size=4, stride=2, padding=1, count_include_pad=False)
+        yield rest
 
 
 def join_bands(bands: Sequence[torch.Tensor], rest: torch.Tensor) -> torch.Tensor:
@@ -59,9 +66,12 @@ def sharp_blend(old: Image, new: Image, share: float) -> Image:
         old, new: (3, H, W) float32 0..1.
         share: share of the new image in the coarse structures, 0..1.
     """
-    _, old_rest = split_bands(old, BANDS)
-    bands, new_rest = split_bands(new, BANDS)
-    return join_bands(bands, torch.lerp(old_rest, new_rest, share)).clamp_(0, 1)
+    # Splitting and joining are linear: only the rest of the difference is added, and no band of the new image is split.
+    *sizes, rest = _halved(old - new, BANDS)
+    for larger in reversed(sizes):
+        rest = _enlarged(rest, larger)
+    blend = torch.add(new, rest[0], alpha=1 - share).clamp_(0, 1)
+    return blend[None].contiguous(memory_format=torch.channels_last)[0]
 
 
 def dissolve_blend(old: Image, new: Image, order: torch.Tensor, share: float) -> Image:

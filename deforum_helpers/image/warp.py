@@ -228,17 +228,24 @@ def sample_surface(image: torch.Tensor, surface: SurfaceView, sampling_mode: str
         UnknownName: unknown sampling mode.
     """
     sampling = choose(SAMPLINGS, sampling_mode, "sampling_mode")
+    edges = surface.behind | surface.before
+    # Next to a depth edge a kernel would mix near and far colors, a little more at every frame: nearest pixel instead.
     if image.device.type == "cpu":
         moved = sample_cpu(image, surface.map_x.numpy(), surface.map_y.numpy(), sampling, "border")
+        lines, columns = torch.where(edges)
+        moved[:, lines, columns] = _nearest(image, surface.map_x[edges], surface.map_y[edges])
     else:
         moved = sample(image, surface.map_x, surface.map_y, sampling, "border")
-    # Next to a depth edge a kernel would mix near and far colors, a little more at every frame: nearest pixel instead.
+        moved = torch.where(edges, _nearest(image, surface.map_x, surface.map_y), moved)
+    return moved[None].contiguous(memory_format=torch.channels_last)[0]
+
+
+def _nearest(image: torch.Tensor, columns: torch.Tensor, lines: torch.Tensor) -> torch.Tensor:
+    """Return the pixels of `image` that are nearest to places in it; those outside are moved to the border."""
     height_px, width_px = image.shape[1:]
-    lines = surface.map_y.round().clamp(0, height_px - 1).long()
-    columns = surface.map_x.round().clamp(0, width_px - 1).long()
-    edges = surface.behind | surface.before
-    patched = torch.where(edges, image[:, lines, columns], moved)
-    return patched[None].contiguous(memory_format=torch.channels_last)[0]
+    return image[
+        :, lines.round().clamp(0, height_px - 1).long(), columns.round().clamp(0, width_px - 1).long()
+    ]
 
 
 def _maps(

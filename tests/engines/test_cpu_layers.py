@@ -56,12 +56,12 @@ def there_and_back(network: Any) -> torch.Tensor:
 
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[Any], torch.Tensor], int]] = {
-    "unet": (unet, predicted, 7),
+    "unet": (unet, predicted, 8),
     "vae": (vae, there_and_back, 3),
     # What these layers do not know stays as diffusers computes it.
-    "unet of linear projections": (lambda: unet(use_linear_projection=True), predicted, 6),
-    "unet of scaled times": (lambda: unet(resnet_time_scale_shift="scale_shift"), predicted, 6),
-    "unet of halved outputs": (lambda: unet(mid_block_scale_factor=2.0), predicted, 7),
+    "unet of linear projections": (lambda: unet(use_linear_projection=True), predicted, 7),
+    "unet of scaled times": (lambda: unet(resnet_time_scale_shift="scale_shift"), predicted, 7),
+    "unet of halved outputs": (lambda: unet(mid_block_scale_factor=2.0), predicted, 8),
 }
 
 

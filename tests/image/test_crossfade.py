@@ -57,6 +57,18 @@ def test_light_and_colour_are_blended() -> None:
     assert torch.allclose(sharp_blend(old, new, 0.25), torch.full((3, 64, 64), 0.25), atol=1e-6)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("size", [(128, 128), (97, 70), (40, 20)])
+def test_a_sharp_blend_has_the_bands_of_the_new_image_and_a_blended_rest(
+    share: float, size: tuple[int, int]
+) -> None:
+    random = torch.Generator().manual_seed(1)
+    old, new = (0.2 + 0.6 * torch.rand(3, *size, generator=random) for _ in range(2))
+    (_, old_rest), (bands, new_rest) = split_bands(old, 5), split_bands(new, 5)
+    expected = join_bands(bands, torch.lerp(old_rest, new_rest, share)).clamp(0, 1)
+    assert torch.allclose(sharp_blend(old, new, share), expected, atol=2e-6)
+
+
 def test_both_ends_are_the_images_themselves() -> None:
     old, new = torch.rand(3, 64, 64), torch.rand(3, 64, 64)
     order = dissolve_order(64, 64, 3, torch.device("cpu"))

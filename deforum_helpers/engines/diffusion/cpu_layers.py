@@ -371,8 +371,29 @@ class LeanUNet(UNet2DConditionModel):
         return True
 
     def prepare(self, dtype: torch.dtype) -> None:
-        """Leave the layers that are not listed here as they are."""
+        """Compute the first convolution in `dtype`; in the last one that would change the image."""
         self.texts, self.times = (), {}
+        if type(self.conv_in) is nn.Conv2d:
+            LeanConvolution.replace(self.conv_in, dtype)
+
+
+class LeanConvolution(nn.Conv2d):
+    """A convolution with products in a dtype of its own, whose weights and outputs are in that of its inputs.
+
+    torch has no fast float32 form for small inputs of few channels.
+    """
+
+    products: torch.dtype
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        bias = None if self.bias is None else self.bias.to(self.products)
+        found = self._conv_forward(input.to(self.products), self.weight.to(self.products), bias)
+        return found.to(input.dtype)
+
+    @classmethod
+    def replace(cls, conv: Any, products: torch.dtype) -> None:
+        """Make this class of a convolution."""
+        conv.__class__, conv.products = cls, products
 
 
 class LeanTimeEmbedding(TimestepEmbedding):
