@@ -19,14 +19,7 @@ BAND_PIXELS = 65536
 MARGINS_PER_BAND = 8
 
 
-def in_bands(
-    work: Callable[[slice], object],
-    height_px: int,
-    width_px: int,
-    *,
-    margin_px: int = 0,
-    band_px: int = BAND_PIXELS,
-) -> None:
+def in_bands(work: Callable[[slice], object], height_px: int, width_px: int, *, margin_px: int = 0) -> None:
     """Call `work` with the rows of each band of an image, on as many threads as OpenCV may use.
 
     Args:
@@ -34,12 +27,11 @@ def in_bands(
         height_px, width_px: size of the image, >= 1.
         margin_px: rows beyond both ends of a band that `work` also processes. A band is at least eight times as tall,
             so the margins add at most a quarter of the work.
-        band_px: pixels of a band; fewer where the work holds more values of each in the cache.
 
     Raises:
         Exception: the first exception that `work` raised, after all threads have finished.
     """
-    rows = max(1, band_px // width_px, MARGINS_PER_BAND * margin_px)
+    rows = max(1, BAND_PIXELS // width_px, MARGINS_PER_BAND * margin_px)
     bands = iter([slice(top, min(top + rows, height_px)) for top in range(0, height_px, rows)])
 
     def take_bands() -> None:

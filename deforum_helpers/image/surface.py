@@ -49,26 +49,17 @@ def as_int64(values: Array, np: ModuleType) -> Array:
     return values.astype(numpy.int64) if np is numpy else values.long()
 
 
+def as_int32(values: Array, np: ModuleType) -> Array:
+    return values.astype(numpy.int32) if np is numpy else values.int()
+
+
 def as_float32(values: Array, np: ModuleType) -> Array:
     return numpy.ascontiguousarray(values, numpy.float32) if np is numpy else values.float().contiguous()
 
 
-# The planes of facets: position in the view; the inverse of the first-order map there, row by row, zero where the facet
-# is invisible; weight and inverse depth with their slopes, which give its depth.
-FACET = (
-    "x",
-    "y",
-    "u_x",
-    "u_y",
-    "v_x",
-    "v_y",
-    "weight",
-    "weight_u",
-    "weight_v",
-    "inverse",
-    "inverse_u",
-    "inverse_v",
-)
+# The planes that give the place of a target pixel in a facet: the facet's position in the view; the inverse of the
+# first-order map there, row by row, zero where the facet is invisible.
+PLACE = ("x", "y", "u_x", "u_y", "v_x", "v_y")
 Facets = Mapping[str, Array]
 
 # A step of inverse depth tears the surface if it exceeds this share of the nearer pixel's, and this multiple of the
@@ -83,7 +74,6 @@ CANDIDATES_AT_ONCE = 4_000_000
 NOTHING = 2**63 - 1
 # Rows on each side by which depth edges and slopes follow from their neighbors.
 EDGE_MARGIN_PX = 3
-BAND_PX = 32768
 
 
 @dataclass(frozen=True)
@@ -139,7 +129,7 @@ def _seen(depth: Array, view: View, size_px: tuple[int, int], np: ModuleType) ->
     """
     (width_px, height_px), source_width_px = size_px, depth.shape[1]
     inverse = 1 / depth.clip(NEAREST, 1 / NEAREST)
-    facets = {name: np.empty_like(inverse) for name in FACET}
+    facets = {name: np.empty_like(inverse) for name in PLACE}
     far, near = inverse != inverse, inverse != inverse
     nearest = as_int64(ramp(inverse, height_px * width_px, np), np) * 0 + NOTHING
     writing = Lock()
@@ -171,12 +161,12 @@ def _seen(depth: Array, view: View, size_px: tuple[int, int], np: ModuleType) ->
     def look(rows: slice) -> None:
         """Find what `rows` of the view show."""
         source = np.where(shown[rows], nearest[rows] & 0xFFFFFFFF, 0)
-        facet = _taken(facets, FACET, source)
+        facet = _taken(facets, PLACE, source)
         du, dv = _place(facet, columns, lines[rows])
         line = source // source_width_px
         x[rows] = as_float32(source - line * source_width_px, np) + du
         y[rows] = as_float32(line, np) + dv
-        z[rows] = np.where(shown[rows], _depth_at(facet, du, dv), numpy.inf)
+        z[rows] = np.where(shown[rows], as_int32(nearest[rows] >> 32, np).view(np.float32), numpy.inf)
 
     _in_bands(look, shown.shape, np)
     _close(x, y, z, shown, np)
@@ -195,9 +185,9 @@ def _seen(depth: Array, view: View, size_px: tuple[int, int], np: ModuleType) ->
 
 
 def _in_bands(work: Callable[[slice], None], shape: tuple[int, ...], np: ModuleType) -> None:
-    """Call `work` with bands of rows that fit into a processor's cache; torch takes all rows at once."""
+    """Call `work` with bands of rows; torch takes all rows at once."""
     if np is numpy:
-        in_bands(work, shape[0], shape[1], margin_px=EDGE_MARGIN_PX, band_px=BAND_PX)
+        in_bands(work, shape[0], shape[1], margin_px=EDGE_MARGIN_PX)
     else:
         work(slice(0, shape[0]))
 
@@ -268,7 +258,7 @@ def _slopes(inverse: Array, axis: int, np: ModuleType) -> _Slopes:
 def _facets(
     inverse: Array, first_row: int, along_x: _Slopes, along_y: _Slopes, view: View, np: ModuleType
 ) -> dict[str, Array]:
-    """Return the facets of rows: the planes named in `FACET`, their reach in the view, and their ends in the image.
+    """Return the facets of rows: planes of places and depths, how far they reach, and where they end.
 
     Args:
         inverse: (h, W) inverse depth of the rows.
@@ -345,9 +335,8 @@ def _covered(
         du, dv = _place(near, columns, lines)
         inside = (-du <= near["left"]) & (du <= near["right"]) & (-dv <= near["top"]) & (dv <= near["bottom"])
         (hit,) = np.where(inside & in_view)
-        depth = _depth_at(_taken(near, FACET[6:], hit), du.take(hit), dv.take(hit))
         target = as_int64(lines.take(hit), np) * size_px[0] + as_int64(columns.take(hit), np)
-        yield target, hit if index is None else index.take(hit), depth
+        yield target, hit if index is None else index.take(hit), _depth_at(near, du, dv).take(hit)
 
 
 def _candidates(

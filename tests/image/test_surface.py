@@ -10,7 +10,7 @@ import torch
 
 from deforum_helpers.camera.pose import next_from_prev
 from deforum_helpers.camera.projection import View, intrinsics, scene_move, view
-from deforum_helpers.image import surface
+from deforum_helpers.image import bands, surface
 from deforum_helpers.image.surface import SurfaceView, project_surface
 
 SIDE_PX = 64
@@ -141,7 +141,7 @@ def test_bands_of_rows_meet_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> N
     depth = rendered_depth(ground_and_boxes(4))
     seen = view(next_from_prev(*MOVES["all"]), OPTICS, OPTICS)
     whole = planes(project_surface(depth, seen))
-    monkeypatch.setattr(surface, "BAND_PX", SIDE_PX)  # as many rows as the margins take
+    monkeypatch.setattr(bands, "BAND_PIXELS", SIDE_PX)  # as many rows as the margins take
     for ours, theirs in zip(planes(project_surface(depth, seen)), whole, strict=True):
         assert torch.equal(ours, theirs)
 
