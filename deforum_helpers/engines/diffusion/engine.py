@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -115,6 +115,25 @@ def tiling_applied(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
 if TYPE_CHECKING:
     from deforum_helpers.core.progress import CancelToken
     from deforum_helpers.image.types import Image
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What sampling begins with.
+
+    Args:
+        latents: (1, C, h, w) at the first noise level.
+        sampling: the planned run.
+        generator: of further noise.
+        kept: area to keep, or None.
+        longest: (1, 1, h, w) lengths that guidance does not exceed, or None.
+    """
+
+    latents: torch.Tensor
+    sampling: Sampling
+    generator: torch.Generator
+    kept: KeptArea | None = None
+    longest: torch.Tensor | None = None
 
 
 class DiffusionEngine:
@@ -394,7 +413,8 @@ class DiffusionEngine:
     def _sample(
         self, network: ConditionedNetwork, init: torch.Tensor | None, cancel: CancelToken
     ) -> torch.Tensor:
-        latents, sampling, generator, kept, longest = self._start(network, init, cancel)
+        start = self._start(network, init, cancel)
+        sampling = start.sampling
 
         def guided(shown: torch.Tensor, time: float, sigma: float) -> Outputs:
             cancel.check_cancel()
@@ -402,16 +422,11 @@ class DiffusionEngine:
             return network.guided(shown, self._timestep(time), step, sampling.steps, sampling.cfg_factor)
 
         def noise() -> torch.Tensor:
-            return to_device(torch.randn(latents.shape, generator=generator), self.device)
+            return to_device(torch.randn(start.latents.shape, generator=start.generator), self.device)
 
-        return sampling.run(guided, latents, noise, kept, longest)
+        return sampling.run(guided, start.latents, noise, start.kept, start.longest)
 
-    def _start(
-        self, network: ConditionedNetwork, init: torch.Tensor | None, cancel: CancelToken
-    ) -> tuple[torch.Tensor, Sampling, torch.Generator, KeptArea | None, torch.Tensor | None]:
-        """Return the starting latents, the planned run, the generator of further noise, the area to keep, and the
-        lengths that guidance does not exceed.
-        """
+    def _start(self, network: ConditionedNetwork, init: torch.Tensor | None, cancel: CancelToken) -> _Start:
         model, request = network.model, network.request
         canvas = self._canvas(model, request)
         width, height = (side // model.autoencoder.factor for side in canvas.generated_px)
@@ -436,7 +451,7 @@ class DiffusionEngine:
             deterministic=inverts,
         )
         if init is None:
-            return sampling.start(noise, None), sampling, generator, None, None
+            return _Start(sampling.start(noise, None), sampling, generator)
         longest = None
         mask = None
         if request.mask is not None:
@@ -449,7 +464,8 @@ class DiffusionEngine:
         if mask is not None:
             kept = KeptArea(init, mask)
             init = repaint_start(init, mask, noise, request.mask_content)
-        return sampling.start(noise * request.noise_multiplier, init), sampling, generator, kept, longest
+        latents = sampling.start(noise * request.noise_multiplier, init)
+        return _Start(latents, sampling, generator, kept, longest)
 
     def _invert(
         self,
