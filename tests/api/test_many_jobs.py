@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from fastapi.testclient import TestClient
 
+from deforum_api.http.routes import jobs as routes
 from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.submission import Limits
 from tests.api.fake_renderer import LOCAL, WAIT_S, Renderer, make_app, until
@@ -20,7 +22,9 @@ def opened(renderer: Renderer, path: Path) -> tuple[JobQueue, TestClient]:
     return queue, TestClient(make_app(queue), base_url=LOCAL)
 
 
-def test_a_thousand_jobs_wait_and_the_next_is_told_to_come_back(renderer: Renderer, tmp_path: Path) -> None:
+def test_a_thousand_jobs_wait_and_the_next_is_told_to_come_back(
+    renderer: Renderer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     renderer.gate.clear()
     queue, client = opened(renderer, tmp_path / "jobs.sqlite3")
     running = queue.submit([{"max_frames": 1}])[0].id
@@ -32,6 +36,8 @@ def test_a_thousand_jobs_wait_and_the_next_is_told_to_come_back(renderer: Render
     listed = client.get("/deforum_api/jobs").json()
     assert list(listed) == [running, *ids]
     assert [listed[job_id]["queue_position"] for job_id in ids] == list(range(MANY))
+    monkeypatch.setattr(routes, "LISTED_CHARACTERS", 1)
+    assert client.get("/deforum_api/jobs").json() == listed
     assert queue.close(WAIT_S)
     queue.store.close()
     renderer.gate.set()

@@ -29,6 +29,8 @@ from deforum_api.queue.jobs import JobQueue
 from deforum_api.queue.record import Status
 
 JOBS_AT_ONCE = 16
+# A thread lists jobs until its text is so long: each change of threads waits for those that render.
+LISTED_CHARACTERS = 1 << 21
 
 router = Router(prefix="/deforum_api", tags=["Jobs"])
 
@@ -81,12 +83,24 @@ async def _listed(
         page = [job for job in store.page(status, some[0] - 1, len(some)) if job.order <= some[-1]]
         return listed_json(page, positions, service.jobs.deliveries(page), summary=summary)
 
+    pages = iter([orders[start : start + JOBS_AT_ONCE] for start in range(0, len(orders), JOBS_AT_ONCE)])
+
+    def read_some() -> list[str] | None:
+        texts: list[str] = []
+        for page in pages:
+            texts.append(read(page))
+            if sum(map(len, texts)) >= LISTED_CHARACTERS:
+                break
+        return texts or None
+
     yield "{"
     separator = ""
-    for start in range(0, len(orders), JOBS_AT_ONCE):
+    while True:
         async with service.reading:
-            text = await run_in_threadpool(read, orders[start : start + JOBS_AT_ONCE])
-        if text:
+            texts = await run_in_threadpool(read_some)
+        if texts is None:
+            break
+        if text := ", ".join(filter(None, texts)):
             yield separator + text
             separator = ", "
     yield "}"
