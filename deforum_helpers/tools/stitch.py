@@ -9,10 +9,9 @@ from deforum_helpers.core.files.atomic import disk_errors
 from deforum_helpers.core.files.no_links import make_folder
 from deforum_helpers.media.ffmpeg import find_ffmpeg
 from deforum_helpers.output.audio import check_soundtrack
-from deforum_helpers.output.image_steps import encode_video
 from deforum_helpers.tools import messages
 from deforum_helpers.tools.checks import check_fps, numbered_images
-from deforum_helpers.tools.work import ToolResult, Work, clean_name
+from deforum_helpers.tools.work import ToolResult, Work, clean_name, encode_images
 
 FOLDER = "frames-to-video"
 
@@ -42,15 +41,7 @@ def stitch_frames(
     if soundtrack is not None:
         check_soundtrack(soundtrack, find_ffmpeg(work.options.deforum_ffmpeg_location))
     video = _free_name(images[0].parent, work)
-    counted = encode_video(
-        images,
-        video,
-        fps=fps,
-        options=work.options,
-        cancel=work.cancel,
-        report=work.shares("POST_PROCESSING", len(images), video.parent),
-        audio=soundtrack,
-    )
+    counted = encode_images(images, video, work, fps=fps, sound=soundtrack)
     warnings: tuple[str, ...] = ()
     if left_out:
         warnings = (messages.NUMBERS_MISSING(name=images[-1].name, count=left_out),)

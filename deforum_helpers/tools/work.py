@@ -211,6 +211,30 @@ def require_room(work: Work, pixels: int) -> None:
         raise DiskFull(messages.NOT_ENOUGH_SPACE(needed=needed / 1e9, free=free / 1e9))
 
 
+def encode_images(
+    images: Sequence[Path],
+    video: Path,
+    work: Work,
+    *,
+    fps: float,
+    sound: Path | None,
+    sound_starts_s: float = 0.0,
+) -> int:
+    """Encode images as a video, report the progress, and return how many were encoded; see `finish_video`."""
+    from deforum_helpers.output.image_steps import encode_video  # torch, which checks do without
+
+    return encode_video(
+        images,
+        video,
+        fps=fps,
+        options=work.options,
+        cancel=work.cancel,
+        report=work.shares("POST_PROCESSING", len(images), video.parent),
+        audio=sound,
+        audio_starts_s=sound_starts_s,
+    )
+
+
 def finish_video(
     images: Sequence[Path],
     video: Path,
@@ -238,18 +262,7 @@ def finish_video(
         RenderError: the video cannot be encoded.
         Cancelled, Parked: the job was stopped.
     """
-    from deforum_helpers.output.image_steps import encode_video  # torch, which checks do without
-
-    counted = encode_video(
-        images,
-        video,
-        fps=fps,
-        options=work.options,
-        cancel=work.cancel,
-        report=work.shares("POST_PROCESSING", len(images), video.parent),
-        audio=sound,
-        audio_starts_s=sound_starts_s,
-    )
+    counted = encode_images(images, video, work, fps=fps, sound=sound, sound_starts_s=sound_starts_s)
     shutil.rmtree(video.parent / INPUT_FOLDER, ignore_errors=True)
     if not keep_imgs:
         shutil.rmtree(images[0].parent, ignore_errors=True)

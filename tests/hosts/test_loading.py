@@ -465,7 +465,7 @@ print(*sorted(set(sys.modules) - before))
 def test_the_script_imports_only_what_registers_the_callbacks(
     folders: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Nothing of another package that a host has not imported before, and of ours neither tab nor planning."""
+    """The script imports no package that the host has not imported, and of this project neither tab nor planning."""
     path = os.pathsep.join([*(str(ROOT / "tests" / "hosts" / folder) for folder in folders), str(ROOT)])
     environment = {**os.environ, "PYTHONPATH": path, "FAKE_HOST_FOLDER": str(tmp_path)}
     done = subprocess.run(
